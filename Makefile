@@ -1,0 +1,187 @@
+# make run     install what is needed, build, start nginx on the default model
+# make test    install what is needed, build, run all tests
+# The rest is listed by `make help`.
+
+BUILD   ?= build
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+PORT    ?= 8080
+
+MAKEFLAGS += -j$(shell nproc) --no-print-directory
+
+WARN    := -Wall -Wextra -Wshadow -Wvla -Werror
+# No contraction: a fused multiply-add stands where the source says so, and
+# nowhere else, or the instruction sets would not agree to the bit.
+ENGINE_CFLAGS := -std=c11 -D_GNU_SOURCE -fPIC -ffp-contract=off \
+                 -fvisibility=hidden $(WARN) -Iengine
+LIBS    := -ljansson -lopenblas -lz -lm -lpthread
+
+PACKAGES_BUILD  := gcc libc6-dev nginx nginx-dev libstb-dev libopenblas-dev \
+                   libjansson-dev zlib1g-dev
+PACKAGES_TEST   := perl libtest-base-perl curl libonnx-testdata \
+                   dataset-fashion-mnist
+PACKAGES_MODELS := python3 python3-torch python3-torchvision python3-onnx \
+                   python3-numpy python3-pil libjpeg-turbo-progs opencv-doc
+
+# SAN=1: the same with AddressSanitizer and UndefinedBehaviorSanitizer.
+ifdef SAN
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+override BUILD  := $(BUILD)/san
+override CFLAGS := -O1 -g -fno-omit-frame-pointer $(SANFLAGS)
+PRELOAD  := $(shell $(CC) -print-file-name=libasan.so):$(shell \
+            $(CC) -print-file-name=libubsan.so)
+export ASAN_OPTIONS := detect_leaks=1:abort_on_error=1
+export TEST_NGINX_LD_PRELOAD := $(PRELOAD)
+endif
+
+ENGINE_SRC := $(filter-out engine/cli/%,\
+              $(wildcard engine/*/*.c engine/*/*/*.c))
+CLI_SRC    := $(wildcard engine/cli/*.c)
+MODULE_SRC := $(wildcard ngx_infer_module/*.c ngx_infer_module/*.h)
+UNIT_SRC   := $(wildcard t/engine/*.c)
+
+ENGINE_OBJ := $(ENGINE_SRC:%.c=$(BUILD)/obj/%.o)
+CLI_OBJ    := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
+UNIT       := $(UNIT_SRC:t/engine/%.c=$(BUILD)/t/%)
+
+MODULE     := $(BUILD)/nginx/ngx_http_infer_module.so
+NGINX_SRC  := /usr/share/nginx/src
+
+# Installs the packages of a list that are not there.
+define install
+	@missing=$$(for p in $(1); do \
+	    [ "$$(dpkg-query -Wf '$${db:Status-Status}' $$p 2>/dev/null)" \
+	      = installed ] || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+	    $$sudo apt-get install -qy --no-install-recommends $$missing; \
+	fi
+endef
+
+# The tools of a package that may as well be there without it.
+define install_command
+	@command -v $(1) >/dev/null || { \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+	    $$sudo apt-get install -qy --no-install-recommends $(2); }
+endef
+
+
+.PHONY: all engine cli module unit run test test-asan test-all test-models \
+        test-static packages packages-test packages-models clean help
+.SECONDARY:
+
+all: cli module
+
+help:
+	@echo 'make run          install, build, start nginx (PORT=8080)'
+	@echo 'make test         install, build, run all tests'
+	@echo 'make all          build build/infer and the nginx module'
+	@echo 'make test-asan    the tests under AddressSanitizer and UBSan'
+	@echo 'make test-models  compare with ONNX Runtime, PyTorch and PIL'
+	@echo 'make test-static  build into an nginx source tree: NGINX=DIR'
+	@echo 'make clean        remove build/'
+
+packages:
+	$(call install,$(PACKAGES_BUILD))
+
+packages-test: packages
+	$(call install,$(PACKAGES_TEST))
+
+packages-models: packages-test
+	$(call install,$(PACKAGES_MODELS))
+	$(call install_command,npm,nodejs npm)
+
+
+# ---- engine and command line ----------------------------------------------
+
+engine: $(BUILD)/libinfer.a
+
+cli: $(BUILD)/infer
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@echo '  CC    $<'
+	@$(CC) $(ENGINE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libinfer.a: $(ENGINE_OBJ)
+	@echo '  AR    $@'
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BUILD)/infer: $(CLI_OBJ) $(BUILD)/libinfer.a
+	@echo '  LINK  $@'
+	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+
+# ---- nginx module ----------------------------------------------------------
+
+module: $(MODULE)
+
+# nginx's own build, out of tree: configured anew when the list of sources
+# changes, then left to nginx's makefile.
+$(BUILD)/nginx/Makefile: config Makefile
+	@mkdir -p $(@D)
+	@echo '  CONF  $@'
+	@cd $(NGINX_SRC) && . ./conf_flags && bash ./configure \
+	    --with-cc-opt='$(CFLAGS) -fPIC' --with-ld-opt='-fPIC $(SANFLAGS)' \
+	    "$${NGX_CONF_FLAGS[@]}" --add-dynamic-module='$(CURDIR)' \
+	    --builddir='$(abspath $(BUILD))/nginx' > $(abspath $@).log \
+	    || { cat $(abspath $@).log; exit 1; }
+
+$(BUILD)/nginx/Makefile: SHELL := bash
+
+$(MODULE): $(BUILD)/nginx/Makefile $(ENGINE_SRC) $(MODULE_SRC) \
+           $(wildcard engine/*.h engine/*/*.h engine/*/*/*.h)
+	@echo '  NGINX $@'
+	@$(MAKE) -s -f $(abspath $(BUILD))/nginx/Makefile -C $(NGINX_SRC) modules
+	@touch $@
+
+# The module inside nginx: NGINX names an nginx source tree.
+test-static: packages-test
+	cd '$(NGINX)' && ./configure --add-module='$(CURDIR)' --with-threads \
+	    --with-http_v2_module --builddir='$(abspath $(BUILD))/static'
+	$(MAKE) -C '$(NGINX)' -f '$(abspath $(BUILD))/static/Makefile'
+	TEST_NGINX_BINARY='$(abspath $(BUILD))/static/nginx' \
+	    prove t/predict.t t/errors.t
+
+
+# ---- run -------------------------------------------------------------------
+
+run: packages
+	@$(MAKE) all
+	@BUILD='$(BUILD)' PORT='$(PORT)' conf/run.sh
+
+
+# ---- tests -----------------------------------------------------------------
+
+$(BUILD)/t/%: t/engine/%.c t/engine/tap.h $(BUILD)/libinfer.a
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	@$(CC) $(ENGINE_CFLAGS) $(CFLAGS) -It/engine -o $@ $< \
+	    $(BUILD)/libinfer.a $(LIBS)
+
+unit: $(UNIT)
+	prove -e '' $(UNIT)
+
+test: packages-test
+	@$(MAKE) test-all
+
+test-asan: packages-test
+	@$(MAKE) SAN=1 test-all
+
+test-all: all $(UNIT)
+	prove --timer -e '' $(UNIT)
+	INFER='$(abspath $(BUILD))/infer' \
+	TEST_NGINX_LOAD_MODULES='$(abspath $(MODULE))' \
+	    prove --timer t/*.t
+
+test-models: packages-models
+	@$(MAKE) all
+	t/models/run.sh '$(BUILD)'
+
+clean:
+	rm -rf build t/servroot*
+
+-include $(ENGINE_OBJ:.o=.d) $(CLI_OBJ:.o=.d)

@@ -1,0 +1,198 @@
+/*
+ * The intermediate representation: values (tensors, computed or constant) and
+ * nodes (one operator each, in topological order).  Importers add nodes with
+ * infer_graph_emit, which applies the operator's shape rule at once and folds
+ * a node whose operands are all constant, so that an importer always knows
+ * the shape of what it has emitted, and the value of what is constant.
+ *
+ * Layout: operators with spatial dimensions (conv, pool, lrn) are defined
+ * channels-last only.  Legend used in the whole engine:
+ *   N batch, H W height and width, C channels in, in NHWC order;
+ *   M = N * OH * OW rows, K = KH * KW * C products, N outputs of a product.
+ */
+
+#ifndef INFER_GRAPH_H
+#define INFER_GRAPH_H
+
+#include "infer.h"
+#include "ops/param.h"
+
+
+typedef struct infer_value_s  infer_value_t;
+typedef struct infer_node_s  infer_node_t;
+typedef struct infer_op_s  infer_op_t;
+
+/*
+ * A constant may depend on the batch size (the shape of an activation, and
+ * what is computed from it).  It is known by its values at three batch sizes:
+ * data is that at batch 1, varied[] those at 2 and 3; where varied[0] is NULL
+ * it is the same for all.
+ */
+struct infer_value_s {
+    const char     *name;
+    infer_dtype_t   dtype;
+    int             rank;
+    infer_dim_t     dim[INFER_MAX_RANK];
+    const void     *data;          /* NULL: computed, or a graph input */
+    const void     *varied[2];
+    infer_node_t   *producer;      /* NULL: constant or graph input */
+    uint32_t        id;            /* index in graph->value */
+    uint32_t        uses;          /* valid after a sweep */
+};
+
+struct infer_node_s {
+    const infer_op_t  *op;
+    infer_op_id_t      id;         /* of op */
+    const char        *name;
+    infer_param_t      param;
+    infer_value_t    **in;         /* NULL: an optional operand left out */
+    infer_value_t    **out;
+    int                n_in;
+    int                n_out;
+    size_t             index;      /* in graph->node, after a sweep */
+};
+
+/* An input or output of the graph: what the file declares, and the value. */
+typedef struct {
+    infer_value_t  *value;
+    infer_port_t    port;
+    int             nchw;          /* value is the port's transpose to
+                                      channels-last: (0, 2, ..., 1) */
+} infer_graph_port_t;
+
+struct infer_graph_s {
+    const char           *path;
+    infer_error_t        *err;     /* where failures are told while open */
+
+    infer_node_t        **node;
+    size_t                n_nodes;
+    infer_value_t       **value;
+    size_t                n_values;
+    infer_graph_port_t   *input;
+    size_t                n_inputs;
+    infer_graph_port_t   *output;
+    size_t                n_outputs;
+
+    infer_summary_t       summary;
+    char                 *preprocess;    /* from the file's metadata; NULL */
+    const char          **label;         /* n_labels of them, or NULL */
+    size_t                n_labels;
+
+    /* private to graph.c */
+    struct infer_chunk_s *chunks;
+    size_t                node_space;
+    size_t                value_space;
+    size_t                folded;        /* bytes */
+    const void           *map;           /* the model file, for importers */
+    size_t                map_size;
+    struct infer_mapping_s *mappings;    /* external data files */
+};
+
+
+/* ---- making a graph --------------------------------------------------- */
+
+infer_graph_t *infer_graph_create(const char *path, infer_error_t *err);
+
+/* Zeroed memory that lives as long as the graph; NULL with the error set. */
+void *infer_graph_alloc(infer_graph_t *g, size_t size);
+char *infer_graph_strdup(infer_graph_t *g, const char *s, size_t len);
+
+/*
+ * Maps a file read-only for the life of the graph (private; the graph is
+ * closed before a server starts to serve).  NULL with the error set.
+ */
+const void *infer_graph_map(infer_graph_t *g, const char *path,
+    size_t *size);
+
+/* Sets the graph's error to "PATH: message" and returns -1. */
+int infer_graph_fail(infer_graph_t *g, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The same for a node: "PATH: node "NAME" (OP): message". */
+int infer_node_fail(infer_graph_t *g, const infer_node_t *node,
+    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* A new value without producer or data.  name is copied, may be NULL. */
+infer_value_t *infer_graph_value(infer_graph_t *g, const char *name,
+    infer_dtype_t dtype, int rank, const infer_dim_t *dim);
+
+/*
+ * A constant.  data is used in place (it must live as long as the graph) and
+ * need not be aligned.
+ */
+infer_value_t *infer_graph_constant(infer_graph_t *g, const char *name,
+    infer_dtype_t dtype, int rank, const int64_t *dim, const void *data);
+
+/* A constant of one float, rank 0. */
+infer_value_t *infer_graph_scalar(infer_graph_t *g, float x);
+
+/* The shape of v as an int64 constant of rank 1 (it may follow the batch). */
+infer_value_t *infer_graph_shape_of(infer_graph_t *g,
+    const infer_value_t *v);
+
+/*
+ * Appends a node: copies param and the operand list, applies the shape rule,
+ * checks the result (0 <= dim, less than 2^31 elements), and folds it where
+ * all operands are constants and the operator can run without packing.
+ * out[0..n_out-1] receive the results.  name is copied.  0 or -1.
+ */
+int infer_graph_emit(infer_graph_t *g, infer_op_id_t op,
+    const infer_param_t *param, const char *name,
+    infer_value_t *const *in, int n_in, infer_value_t **out, int n_out);
+
+/* The common case of one result: the value, or NULL with the error set. */
+infer_value_t *infer_graph_emit1(infer_graph_t *g, infer_op_id_t op,
+    const infer_param_t *param, const char *name,
+    infer_value_t *const *in, int n_in);
+
+/*
+ * Reads an int64 or int32 constant of rank 0 or 1 as dimensions (each may
+ * follow the batch).  Returns their number, at most max, or -1 with the
+ * error: v is not constant, has another dtype or too many elements, or does
+ * not grow linearly with the batch.
+ */
+int infer_value_dims(infer_graph_t *g, const infer_value_t *v,
+    infer_dim_t *dim, int max);
+
+/* The same where no element may follow the batch. */
+int infer_value_ints(infer_graph_t *g, const infer_value_t *v,
+    int64_t *x, int max);
+
+
+/* ---- dimensions: base + batch * B ------------------------------------- */
+
+static inline infer_dim_t
+infer_dim(int64_t n)
+{
+    return (infer_dim_t) { n, 0 };
+}
+
+static inline int
+infer_dim_equal(infer_dim_t a, infer_dim_t b)
+{
+    return a.base == b.base && a.batch == b.batch;
+}
+
+static inline int
+infer_dim_is(infer_dim_t a, int64_t n)
+{
+    return a.base == n && a.batch == 0;
+}
+
+static inline int64_t
+infer_dim_at(infer_dim_t a, int64_t batch)
+{
+    return a.base + a.batch * batch;
+}
+
+/* *c = a * b; -1 where the product is not linear in the batch or overflows. */
+int infer_dim_mul(infer_dim_t a, infer_dim_t b, infer_dim_t *c);
+
+/* Number of elements; -1 as above. */
+int infer_value_numel(const infer_value_t *v, infer_dim_t *n);
+
+/* The tensor of v at a batch size (data: the constant's, or NULL). */
+void infer_value_tensor(const infer_value_t *v, int64_t batch,
+    infer_tensor_t *t);
+
+#endif /* INFER_GRAPH_H */

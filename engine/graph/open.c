@@ -1,0 +1,90 @@
+/*
+ * From a path to an optimised graph: which format the file has, its importer,
+ * the passes.
+ */
+
+#include <string.h>
+
+#include "import/import.h"
+#include "ops/op.h"
+#include "passes/passes.h"
+
+
+static int import(infer_graph_t *g, const infer_load_options_t *options);
+static uint64_t macs(const infer_graph_t *g);
+
+
+infer_graph_t *
+infer_graph_open(const char *path, const infer_load_options_t *options,
+    infer_error_t *err)
+{
+    infer_graph_t                     *g;
+    static const infer_load_options_t  none;
+
+    g = infer_graph_create(path, err);
+    if (g == NULL) {
+        return NULL;
+    }
+
+    g->map = infer_graph_map(g, path, &g->map_size);
+
+    if (g->map == NULL
+        || import(g, options != NULL ? options : &none) != 0
+        || infer_pass_layout(g) != 0
+        || infer_pass_sweep(g) != 0
+        || infer_pass_patterns(g) != 0
+        || infer_pass_fuse(g) != 0)
+    {
+        infer_graph_close(g);
+        return NULL;
+    }
+
+    g->summary.macs = macs(g);
+
+    return g;
+}
+
+
+void
+infer_graph_summary(const infer_graph_t *graph, infer_summary_t *sum)
+{
+    *sum = graph->summary;
+}
+
+
+static int
+import(infer_graph_t *g, const infer_load_options_t *options)
+{
+    const char  *head;
+
+    head = g->map;
+
+    if (g->map_size >= 4 && memcmp(head, "PK\003\004", 4) == 0) {
+        return infer_graph_fail(g, "is a zip archive: TorchScript is not "
+                                "supported, export the model to ONNX");
+    }
+
+    if (g->map_size >= 8 && memcmp(head + 4, "TFL3", 4) == 0) {
+        return infer_graph_fail(g, "is a TensorFlow Lite model, which is not "
+                                "supported, convert it to ONNX");
+    }
+
+    return infer_import_onnx(g, options);
+}
+
+
+static uint64_t
+macs(const infer_graph_t *g)
+{
+    uint64_t  n;
+
+    n = 0;
+
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        if (g->node[i]->op->macs != NULL) {
+            n += g->node[i]->op->macs(g->node[i]);
+        }
+    }
+
+    return n;
+}

@@ -1,0 +1,380 @@
+/*
+ * The public face of the inference engine: all that the nginx module and the
+ * command line know of it.
+ *
+ * A model file is opened as a graph (imported, checked, optimised), the graph
+ * is built into a model (one position-independent block of memory: tables and
+ * packed weights, read-only from then on, shareable between processes), and a
+ * session runs the model (one request in flight: a memory plan for one batch
+ * size and the arena it needs).
+ *
+ *     file -> infer_graph_t -> infer_model_t -> infer_session_t -> scores
+ *
+ * The engine creates no thread, keeps no global state that changes after the
+ * first call, reads no environment but INFER_ISA, and never writes to stdout
+ * or stderr.  Every function that can fail returns -1 or NULL and leaves one
+ * line that names file, node and reason in the infer_error_t it was given.
+ */
+
+#ifndef INFER_H
+#define INFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define INFER_VERSION   "0.1.0"
+
+#define INFER_MAX_RANK  8
+
+/* What a dimension reads as where it follows the batch size. */
+#define INFER_BATCH     (-1)
+
+
+typedef struct {
+    char  text[512];
+} infer_error_t;
+
+
+typedef enum {
+    INFER_F32 = 0,
+    INFER_F64,
+    INFER_F16,
+    INFER_BF16,
+    INFER_I8,
+    INFER_U8,
+    INFER_I16,
+    INFER_U16,
+    INFER_I32,
+    INFER_U32,
+    INFER_I64,
+    INFER_U64,
+    INFER_BOOL,
+    INFER_DTYPES
+} infer_dtype_t;
+
+/* Bytes of one element; 0 for a value that is no dtype. */
+size_t infer_dtype_size(infer_dtype_t dtype);
+
+/* "float32", "int64", "bool", ...: numpy's names. */
+const char *infer_dtype_name(infer_dtype_t dtype);
+
+
+/*
+ * A tensor: elements row-major in the order of dim[], densely packed.
+ * Whoever made it owns data.
+ */
+typedef struct {
+    infer_dtype_t  dtype;
+    int            rank;
+    int64_t        dim[INFER_MAX_RANK];
+    void          *data;
+} infer_tensor_t;
+
+typedef struct {
+    const char     *name;
+    infer_tensor_t  tensor;
+} infer_named_tensor_t;
+
+
+/*
+ * Reads a file that holds one ONNX TensorProto (the test data of ONNX's
+ * backend tests).  The caller frees tensor.data and name.
+ */
+int infer_tensor_read_pb(const char *path, infer_named_tensor_t *tensor,
+    infer_error_t *err);
+
+
+/* ---- preprocessing ---------------------------------------------------- */
+
+typedef enum {
+    INFER_COLOR_RGB = 0,
+    INFER_COLOR_BGR,
+    INFER_COLOR_GRAY
+} infer_color_t;
+
+/*
+ * From decoded pixels to the model's input, as torchvision does it: resize
+ * the short side to `resize` (antialiased bilinear), cut the centre `crop` x
+ * `crop`, divide by 255, subtract mean, divide by std, per channel.
+ * resize 0: no resize.  crop 0: no crop.
+ */
+typedef struct {
+    int32_t        resize;
+    int32_t        crop;
+    infer_color_t  color;
+    int32_t        exif;          /* 1: apply the EXIF orientation */
+    float          mean[3];       /* gray: mean[0] */
+    float          std[3];
+} infer_preprocess_t;
+
+/*
+ * Reads one setting ("resize=256", "crop=224", "mean=0.485,0.456,0.406",
+ * "std=..", "color=rgb|bgr|gray", "exif=on|off") into *pp, or leaves *pp as
+ * it was and fails.  A mean or std of one number serves all channels.
+ */
+int infer_preprocess_set(infer_preprocess_t *pp, const char *setting,
+    infer_error_t *err);
+
+/* The same for settings separated by white space. */
+int infer_preprocess_parse(infer_preprocess_t *pp, const char *spec,
+    infer_error_t *err);
+
+
+typedef enum {
+    INFER_IMAGE_OK = 0,
+    INFER_IMAGE_UNKNOWN,          /* no format that we read: 415 */
+    INFER_IMAGE_TOO_LARGE,        /* more pixels than allowed: 413 */
+    INFER_IMAGE_CORRUPT,          /* a known format, broken: 400 */
+    INFER_IMAGE_NO_MEMORY
+} infer_image_status_t;
+
+typedef struct {
+    int32_t   width;
+    int32_t   height;
+    int32_t   channels;           /* 3: RGB as PIL's convert("RGB") gives it;
+                                     1: gray as PIL's convert("L") */
+    uint8_t  *pixels;             /* height * width * channels */
+} infer_image_t;
+
+/*
+ * Decodes JPEG (baseline, progressive, gray, CMYK), PNG (1 to 16 bits,
+ * palette, alpha), GIF (first frame) or BMP.  The size in the header is held
+ * against max_pixels before anything is allocated for it.  pp says whether
+ * gray or RGB is wanted and whether EXIF orientation is applied; NULL: RGB,
+ * as stored.  On INFER_IMAGE_OK the caller frees img with infer_image_free.
+ */
+infer_image_status_t infer_image_decode(const void *data, size_t size,
+    size_t max_pixels, const infer_preprocess_t *pp, infer_image_t *img,
+    infer_error_t *err);
+
+void infer_image_free(infer_image_t *img);
+
+/*
+ * Resizes and crops img as pp says: *out gets the pixels that the model sees
+ * (u8, bit-equal to torchvision on PIL images); the caller frees it.
+ * Only rows and columns that the crop keeps are computed.
+ */
+int infer_image_prepare(const infer_image_t *img,
+    const infer_preprocess_t *pp, infer_image_t *out, infer_error_t *err);
+
+/*
+ * ToTensor and Normalize: writes height * width * channels floats to dst in
+ * NHWC order (bit-equal to torchvision's values), swapping to BGR if pp says.
+ */
+void infer_image_normalize(const infer_image_t *img,
+    const infer_preprocess_t *pp, float *dst);
+
+
+/* ---- from a file to a model ------------------------------------------- */
+
+typedef struct infer_graph_s  infer_graph_t;
+typedef struct infer_model_s  infer_model_t;
+typedef struct infer_session_s  infer_session_t;
+
+typedef struct {
+    const char     *name;
+    int             rank;
+    int64_t         dim[INFER_MAX_RANK];    /* INFER_BATCH: follows batch */
+} infer_input_shape_t;
+
+typedef struct {
+    /* Shapes for inputs whose file leaves dimensions open. */
+    const infer_input_shape_t   *shapes;
+    size_t                       n_shapes;
+
+    /*
+     * Values for graph inputs that only steer shapes (the target of a
+     * Reshape, the bounds of a Slice): used where the engine needs to know
+     * the value at load time.  They stay inputs in name only.
+     */
+    const infer_named_tensor_t  *known;
+    size_t                       n_known;
+} infer_load_options_t;
+
+/* One input or output of a model, as its file declares it. */
+typedef struct {
+    const char     *name;
+    infer_dtype_t   dtype;
+    int             rank;
+    int64_t         dim[INFER_MAX_RANK];    /* INFER_BATCH: follows batch */
+} infer_port_t;
+
+typedef struct {
+    const char  *op;              /* as the source format names it */
+    uint64_t     count;
+} infer_op_count_t;
+
+/* What `infer inspect` tells.  All strings belong to the graph. */
+typedef struct {
+    const char              *format;        /* "onnx" */
+    const char              *producer;      /* "pytorch 1.13.0" or "" */
+    int                      opset;
+    const infer_op_count_t  *ops;           /* sorted by name */
+    size_t                   n_ops;
+    uint64_t                 parameters;    /* elements of all weights */
+    uint64_t                 macs;          /* of one run with batch 1 */
+    const char *const       *warnings;
+    size_t                   n_warnings;
+} infer_summary_t;
+
+
+/*
+ * Imports, checks and optimises a model file.  The file stays mapped until
+ * infer_graph_close: weights are read from it when the model is built.
+ * options may be NULL.
+ */
+infer_graph_t *infer_graph_open(const char *path,
+    const infer_load_options_t *options, infer_error_t *err);
+
+void infer_graph_close(infer_graph_t *graph);
+
+void infer_graph_summary(const infer_graph_t *graph, infer_summary_t *sum);
+
+/* Exact size in bytes of the model that infer_model_build makes. */
+size_t infer_graph_model_size(const infer_graph_t *graph);
+
+/*
+ * The size in bytes of the model that this file makes: opens the graph and
+ * closes it again, which reads headers and a few small constants but no
+ * weights (a few milliseconds).  0 on error.
+ */
+size_t infer_model_bound(const char *path, infer_error_t *err);
+
+/*
+ * Builds the model in mem (64-byte aligned, infer_graph_model_size bytes).
+ * It holds no pointers: it may be copied, and mapped anywhere.  The graph is
+ * not needed afterwards.
+ */
+infer_model_t *infer_model_build(const infer_graph_t *graph, void *mem,
+    infer_error_t *err);
+
+/* infer_graph_open + build in memory of its own; freed by infer_model_free. */
+infer_model_t *infer_model_load(const char *path,
+    const infer_load_options_t *options, infer_error_t *err);
+
+void infer_model_free(infer_model_t *model);
+
+size_t infer_model_size(const infer_model_t *model);
+size_t infer_model_inputs(const infer_model_t *model);
+size_t infer_model_outputs(const infer_model_t *model);
+void infer_model_input(const infer_model_t *model, size_t i,
+    infer_port_t *port);
+void infer_model_output(const infer_model_t *model, size_t i,
+    infer_port_t *port);
+
+/*
+ * The preprocessing of an image model: what the file says, else torchvision's
+ * for the size of its input (resize 256, crop 224 for 224; in that ratio for
+ * other sizes; ImageNet's mean and std; gray when the input has one channel,
+ * with mean 0 and std 1).  Fails when the model is no image classifier: one
+ * float input N x (1 or 3) x H x W and an output N x classes.
+ */
+int infer_model_preprocess(const infer_model_t *model,
+    infer_preprocess_t *pp, infer_error_t *err);
+
+/*
+ * Holds pp against the model: the size after crop and the channels must be
+ * those of the input, std not 0.
+ */
+int infer_model_check_preprocess(const infer_model_t *model,
+    const infer_preprocess_t *pp, infer_error_t *err);
+
+/* Number of classes of a classifier (last dimension of output 0), else 0. */
+size_t infer_model_classes(const infer_model_t *model);
+
+/* The label stored in the model file; NULL where it has none. */
+const char *infer_model_label(const infer_model_t *model, size_t class_id);
+
+
+/* ---- running ---------------------------------------------------------- */
+
+/*
+ * How the host runs tasks in parallel: run() calls task(arg, i, slot) for
+ * each i in 0..n-1, in any order and on any thread, and returns when all are
+ * done.  No two calls that run at the same time have the same slot, and
+ * slot < slots.
+ */
+typedef struct infer_parallel_s  infer_parallel_t;
+
+struct infer_parallel_s {
+    void      (*run)(const infer_parallel_t *parallel,
+                     void (*task)(void *arg, size_t i, size_t slot),
+                     void *arg, size_t n);
+    size_t      slots;
+    void       *host;
+};
+
+/*
+ * Plans the model for a batch size and allocates its arena.  slots: how many
+ * threads may work on it at once (scratch memory for each).  The model must
+ * outlive the session.  A model whose file fixes the batch size runs as it is
+ * with batch 1 (or with the size that it fixes) and refuses any other.
+ * One session is used by one run at a time.
+ */
+infer_session_t *infer_session_create(const infer_model_t *model,
+    size_t batch, size_t slots, infer_error_t *err);
+
+void infer_session_free(infer_session_t *session);
+
+/* Bytes of memory that the session holds: plan, arena and scratch. */
+size_t infer_session_bytes(const infer_session_t *session);
+
+/* Shape and dtype of an input or output at the session's batch size. */
+void infer_session_input_tensor(const infer_session_t *session, size_t i,
+    infer_tensor_t *tensor);
+
+/* Copies in data: row-major in the order that the model file declares. */
+void infer_session_set_input(infer_session_t *session, size_t i,
+    const void *data);
+
+/*
+ * Writes a prepared image into place n of the batch of input 0, of a model
+ * that has passed infer_model_check_preprocess.  -1, and nothing is written,
+ * where the image has not the size of the model's input (possible when pp
+ * neither resizes nor crops).
+ */
+int infer_session_set_image(infer_session_t *session, size_t n,
+    const infer_image_t *img, const infer_preprocess_t *pp);
+
+/*
+ * Runs the model; outputs stay valid until the next run.  parallel NULL: on
+ * this thread alone.  Cannot fail: all is checked when the session is made.
+ */
+void infer_session_run(infer_session_t *session,
+    const infer_parallel_t *parallel);
+
+/* tensor->data points into the session. */
+void infer_session_output_tensor(const infer_session_t *session, size_t i,
+    infer_tensor_t *tensor);
+
+typedef struct {
+    size_t  class_id;
+    float   probability;
+} infer_class_t;
+
+/*
+ * The k most probable classes of image n by falling probability (equal ones
+ * by class number) from output 0: softmax, unless the model ends in one.
+ * Returns how many it wrote: at most the number of classes.  Scores that are
+ * not finite give fewer: NaN is never reported as a class.
+ */
+size_t infer_session_top(const infer_session_t *session, size_t n,
+    infer_class_t *top, size_t k);
+
+typedef struct {
+    const char  *node;            /* name in the model file */
+    const char  *op;
+    uint64_t     ns;
+    uint64_t     macs;
+} infer_profile_t;
+
+/* Runs once, taking the time of each step; returns the number of steps;
+   *profile belongs to the session. */
+size_t infer_session_profile(infer_session_t *session,
+    const infer_parallel_t *parallel, const infer_profile_t **profile);
+
+/* The instruction set in use: "scalar", "avx512". */
+const char *infer_isa(void);
+
+#endif /* INFER_H */

@@ -1,0 +1,117 @@
+/*
+ * The table of inner loops, one per instruction set, all with the same bits:
+ * an output is one chain of fused multiply-adds in the order of k, and no sum
+ * crosses vector lanes but in the one tree of 16 lanes that is written down
+ * below.  Tests hold each table against the scalar one with memcmp.  (What is
+ * NaN in one is NaN in all, but which of the many NaNs is left open: compilers
+ * exchange factors.  A clip passes NaN through as it is.)
+ *
+ * The loops are written once (vec_math.h, rows.h, tile.h) over a vector of 16
+ * floats; an instruction set is that vector (vec_*.h) and a file of a few
+ * lines that compiles the loops with it.
+ *
+ * Weight panels (f32): [ceil(N / 16)][K][16], channels beyond N are 0.
+ */
+
+#ifndef INFER_KERNELS_H
+#define INFER_KERNELS_H
+
+#include "infer.h"
+#include "ops/param.h"
+
+
+#define INFER_PANEL      16       /* output channels in a weight panel */
+#define INFER_TILE_ROWS  14       /* rows of the largest register tile */
+
+
+/*
+ * rows x n outputs: c[i][j] = act(bias[j] + sum_k a[i][k] * w[k][j]
+ * + residual[i][j]), where bias starts the chain and the residual is added
+ * after it.  c overlaps neither a nor residual.
+ */
+typedef struct {
+    const float          *a;            /* rows x k */
+    size_t                lda;          /* floats from row to row */
+    size_t                rows;
+    size_t                k;
+    const float          *panels;       /* the first panel to use */
+    size_t                n;            /* columns to store */
+    const float          *bias;         /* n rounded up to a panel */
+    const float          *residual;     /* NULL: none */
+    size_t                ldr;
+    float                *c;
+    size_t                ldc;
+    const infer_unary_t  *act;
+} infer_tile_f32_t;
+
+/* A tap of a depthwise window: the channels that it reads. */
+typedef struct {
+    const float          *x;            /* for the first output */
+    size_t                step;         /* floats to those of the next; 0
+                                           where x are zeros (padding) */
+} infer_tap_f32_t;
+
+/*
+ * `width` neighbouring outputs of a depthwise convolution, all channels:
+ * c[i][j] = act(bias[j] + sum_t tap[t].x[i * step + j] * w[t][j]
+ * + residual[i][j]).  The panels are those of a product with a tap for k and
+ * a channel for n.
+ */
+typedef struct {
+    const infer_tap_f32_t  *tap;
+    size_t                  taps;
+    size_t                  width;
+    size_t                  channels;
+    const float            *panels;
+    const float            *bias;       /* channels padded to 16 */
+    const float            *residual;   /* width x channels; NULL: none */
+    float                  *c;          /* width x channels */
+    const infer_unary_t    *act;
+} infer_depthwise_f32_t;
+
+typedef struct {
+    const char  *name;
+
+    void       (*tile_f32)(const infer_tile_f32_t *t);
+    void       (*depthwise_f32)(const infer_depthwise_f32_t *d);
+
+    /* y[i] = u(x[i]); y may be x.  All kinds but INFER_NOT. */
+    void       (*unary_f32)(const infer_unary_t *u, const float *x, float *y,
+                            size_t n);
+
+    /*
+     * y[i] = act(a[i * a_step] KIND b[i * b_step]), steps 0 or 1; the kinds
+     * ADD SUB MUL DIV MIN MAX; y may be a or b.
+     */
+    void       (*binary_f32)(const infer_binary_t *bin, const float *a,
+                             size_t a_step, const float *b, size_t b_step,
+                             float *y, size_t n);
+
+    /* y = softmax(x): exp(x - max) / sum, the sum in the 16-lane tree. */
+    void       (*softmax_f32)(const float *x, float *y, size_t n);
+
+    /*
+     * y = (x - mean) / sqrt(variance + epsilon) * scale + bias; scale and
+     * bias may be NULL; mean and inv, where not NULL, receive the mean and
+     * 1 / sqrt(variance + epsilon).
+     */
+    void       (*layernorm_f32)(const float *x, const float *scale,
+                                const float *bias, float epsilon, float *y,
+                                size_t n, float *mean, float *inv);
+
+    /* The sum of x: lane i % 16 adds x[i] in order; then lanes i and i + 8,
+       i + 4, i + 2, i + 1 are added. */
+    float      (*sum_f32)(const float *x, size_t n);
+} infer_kernels_t;
+
+extern const infer_kernels_t  infer_kernels_scalar;
+extern const infer_kernels_t  infer_kernels_avx512;
+
+/*
+ * The table of this CPU, or the one that INFER_ISA names ("scalar",
+ * "avx512"; an unknown name, or one this CPU lacks, is passed over).
+ * Decided at the first call.
+ */
+const infer_kernels_t *infer_kernels(void);
+
+#endif /* INFER_KERNELS_H */

@@ -1,0 +1,117 @@
+/*
+ * The vector of 16 floats as one AVX-512 register; vec_scalar.h says what
+ * each function does.  Include below the file's #pragma GCC target.
+ */
+
+#ifndef INFER_VEC_AVX512_H
+#define INFER_VEC_AVX512_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+typedef __m512     vf;
+typedef __m512i    vi;
+typedef __mmask16  vm;
+
+
+/* ---- memory and masks ------------------------------------------------- */
+
+static inline vm
+v_mask(size_t n)
+{
+    return (vm) (n >= 16 ? 0xffff : (1u << n) - 1);
+}
+
+static inline vf v_load(const float *p) { return _mm512_loadu_ps(p); }
+
+static inline vf
+v_load_m(const float *p, vm m)
+{
+    return _mm512_maskz_loadu_ps(m, p);
+}
+
+static inline void
+v_store_m(float *p, vf a, vm m)
+{
+    _mm512_mask_storeu_ps(p, m, a);
+}
+
+static inline vf
+v_select(vm m, vf a, vf b)
+{
+    return _mm512_mask_blend_ps(m, b, a);
+}
+
+static inline vm
+v_less(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
+}
+
+static inline vm
+v_isnan(vf a)
+{
+    return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+}
+
+
+/* ---- arithmetic ------------------------------------------------------- */
+
+static inline vf v_set1(float a) { return _mm512_set1_ps(a); }
+static inline vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+static inline vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+static inline vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+static inline vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+static inline vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+static inline vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+static inline vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+
+static inline vf
+v_floor(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+
+static inline vf
+v_ceil(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+}
+
+
+/* ---- bits ------------------------------------------------------------- */
+
+static inline vi vi_set1(uint32_t a) { return _mm512_set1_epi32((int) a); }
+static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+static inline vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+static inline vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
+static inline vi vi_or(vi a, vi b) { return _mm512_or_si512(a, b); }
+static inline vi vi_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+static inline vf v_convert(vi a) { return _mm512_cvtepi32_ps(a); }
+static inline vi v_bits(vf a) { return _mm512_castps_si512(a); }
+static inline vf v_float(vi a) { return _mm512_castsi512_ps(a); }
+
+/* Macros: the count must be a constant in the instruction. */
+#define vi_shl(a, n)  _mm512_slli_epi32(a, n)
+#define vi_shr(a, n)  _mm512_srai_epi32(a, n)
+
+
+/* ---- across lanes ----------------------------------------------------- */
+
+#define V_TREE(a, OP)                                                        \
+    __m256  y = _mm256_##OP##_ps(_mm512_castps512_ps256(a),                  \
+                                 _mm512_extractf32x8_ps(a, 1));              \
+    __m128  x = _mm_##OP##_ps(_mm256_castps256_ps128(y),                     \
+                              _mm256_extractf128_ps(y, 1));                  \
+                                                                             \
+    x = _mm_##OP##_ps(x, _mm_movehl_ps(x, x));                               \
+                                                                             \
+    return _mm_cvtss_f32(_mm_##OP##_ss(x, _mm_movehdup_ps(x)))
+
+static inline float v_sum(vf a) { V_TREE(a, add); }
+static inline float v_hmax(vf a) { V_TREE(a, max); }
+
+#endif /* INFER_VEC_AVX512_H */

@@ -1,0 +1,190 @@
+/*
+ * The vector of 16 floats in plain C, for any CPU: the reference that the
+ * instruction sets are held against, so each function here is also the
+ * definition of its name.  fmaf rounds once, as the fused instructions do.
+ */
+
+#ifndef INFER_VEC_SCALAR_H
+#define INFER_VEC_SCALAR_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+
+typedef struct {
+    float  lane[16];
+} vf;
+
+typedef struct {
+    uint32_t  lane[16];
+} vi;
+
+typedef uint32_t  vm;               /* bit i: lane i */
+
+
+/*
+ * Calls, not copies: inlined, the arrays of these functions make compilers,
+ * and sanitizers still more, work for minutes.
+ */
+#define V_FUNCTION  static __attribute__((noinline, unused))
+
+#define V_LANES(T, EXPR)                                                     \
+    T  r;                                                                    \
+                                                                             \
+    for (int i = 0; i < 16; i++) {                                           \
+        r.lane[i] = (EXPR);                                                  \
+    }                                                                        \
+                                                                             \
+    return r
+
+#define V_MASK(EXPR)                                                         \
+    vm  r = 0;                                                               \
+                                                                             \
+    for (int i = 0; i < 16; i++) {                                           \
+        r |= (vm) (EXPR) << i;                                               \
+    }                                                                        \
+                                                                             \
+    return r
+
+#define V_OP1(NAME, T, A, EXPR)                                              \
+    V_FUNCTION T NAME(A a) { V_LANES(T, EXPR); }
+#define V_OP2(NAME, T, A, B, EXPR)                                           \
+    V_FUNCTION T NAME(A a, B b) { V_LANES(T, EXPR); }
+
+
+/* ---- memory and masks ------------------------------------------------- */
+
+/* The first min(n, 16) lanes. */
+V_FUNCTION vm
+v_mask(size_t n)
+{
+    return n >= 16 ? 0xffff : (1u << n) - 1;
+}
+
+V_FUNCTION vf
+v_load(const float *p)
+{
+    vf  r;
+
+    memcpy(r.lane, p, sizeof(r.lane));
+
+    return r;
+}
+
+/* Lanes outside m are 0, and their memory is not touched. */
+V_FUNCTION vf
+v_load_m(const float *p, vm m)
+{
+    V_LANES(vf, m >> i & 1 ? p[i] : 0.0f);
+}
+
+V_FUNCTION void
+v_store_m(float *p, vf a, vm m)
+{
+    for (int i = 0; i < 16; i++) {
+        if (m >> i & 1) {
+            p[i] = a.lane[i];
+        }
+    }
+}
+
+V_FUNCTION vf
+v_select(vm m, vf a, vf b)
+{
+    V_LANES(vf, m >> i & 1 ? a.lane[i] : b.lane[i]);
+}
+
+V_FUNCTION vm v_less(vf a, vf b) { V_MASK(a.lane[i] < b.lane[i]); }
+V_FUNCTION vm v_isnan(vf a) { V_MASK(a.lane[i] != a.lane[i]); }
+
+
+/* ---- arithmetic ------------------------------------------------------- */
+
+V_OP1(v_set1, vf, float, a)
+V_OP2(v_add, vf, vf, vf, a.lane[i] + b.lane[i])
+V_OP2(v_sub, vf, vf, vf, a.lane[i] - b.lane[i])
+V_OP2(v_mul, vf, vf, vf, a.lane[i] * b.lane[i])
+V_OP2(v_div, vf, vf, vf, a.lane[i] / b.lane[i])
+V_OP1(v_sqrt, vf, vf, sqrtf(a.lane[i]))
+V_OP1(v_floor, vf, vf, floorf(a.lane[i]))
+V_OP1(v_ceil, vf, vf, ceilf(a.lane[i]))
+
+/* The second where the two are equal or one is NaN, as maxps and minps. */
+V_OP2(v_max, vf, vf, vf, a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i])
+V_OP2(v_min, vf, vf, vf, a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i])
+
+/* a * b + c */
+V_FUNCTION vf
+v_fma(vf a, vf b, vf c)
+{
+    V_LANES(vf, fmaf(a.lane[i], b.lane[i], c.lane[i]));
+}
+
+
+/* ---- bits ------------------------------------------------------------- */
+
+V_OP1(vi_set1, vi, uint32_t, a)
+V_OP2(vi_add, vi, vi, vi, a.lane[i] + b.lane[i])
+V_OP2(vi_sub, vi, vi, vi, a.lane[i] - b.lane[i])
+V_OP2(vi_and, vi, vi, vi, a.lane[i] & b.lane[i])
+V_OP2(vi_or, vi, vi, vi, a.lane[i] | b.lane[i])
+V_OP2(vi_xor, vi, vi, vi, a.lane[i] ^ b.lane[i])
+V_OP2(vi_shl, vi, vi, int, a.lane[i] << b)
+
+/* Arithmetic: the sign bit is shifted in. */
+V_OP2(vi_shr, vi, vi, int, (uint32_t) ((int32_t) a.lane[i] >> b))
+
+/* Signed integers as floats (those used here are exact). */
+V_OP1(v_convert, vf, vi, (float) (int32_t) a.lane[i])
+
+V_FUNCTION vi
+v_bits(vf a)
+{
+    vi  r;
+
+    memcpy(&r, &a, sizeof(r));
+
+    return r;
+}
+
+V_FUNCTION vf
+v_float(vi a)
+{
+    vf  r;
+
+    memcpy(&r, &a, sizeof(r));
+
+    return r;
+}
+
+
+/* ---- across lanes: the tree i and i + 8, i + 4, i + 2, i + 1 ---------- */
+
+V_FUNCTION float
+v_sum(vf a)
+{
+    for (int s = 8; s > 0; s /= 2) {
+        for (int i = 0; i < s; i++) {
+            a.lane[i] += a.lane[i + s];
+        }
+    }
+
+    return a.lane[0];
+}
+
+V_FUNCTION float
+v_hmax(vf a)
+{
+    for (int s = 8; s > 0; s /= 2) {
+        for (int i = 0; i < s; i++) {
+            a.lane[i] = a.lane[i] > a.lane[i + s] ? a.lane[i]
+                                                  : a.lane[i + s];
+        }
+    }
+
+    return a.lane[0];
+}
+
+#endif /* INFER_VEC_SCALAR_H */

@@ -1,0 +1,319 @@
+/*
+ * What an operator has besides its operands.  These structs lie in graphs and,
+ * as they are, in model files: fixed-size fields, no pointers.
+ */
+
+#ifndef INFER_PARAM_H
+#define INFER_PARAM_H
+
+#include "infer.h"
+
+
+/* A dimension: base + batch * B, B being the batch size of the run. */
+typedef struct {
+    int64_t  base;
+    int64_t  batch;
+} infer_dim_t;
+
+
+/* The operators; the order is that of the table in ops/table.c. */
+typedef enum {
+    INFER_OP_CONV = 0,
+    INFER_OP_FC,
+    INFER_OP_MATMUL,
+    INFER_OP_UNARY,
+    INFER_OP_BINARY,
+    INFER_OP_WHERE,
+    INFER_OP_CAST,
+    INFER_OP_POOL,
+    INFER_OP_REDUCE,
+    INFER_OP_SOFTMAX,
+    INFER_OP_LAYERNORM,
+    INFER_OP_LRN,
+    INFER_OP_TRANSPOSE,
+    INFER_OP_RESHAPE,
+    INFER_OP_CONCAT,
+    INFER_OP_SLICE,
+    INFER_OP_PAD,
+    INFER_OP_EXPAND,
+    INFER_OP_GATHER,
+    INFER_OP_RESIZE,
+    INFER_OPS
+} infer_op_id_t;
+
+
+/* ---- elementwise, and activations fused into other operators ---------- */
+
+typedef enum {
+    INFER_NONE = 0,               /* y = x */
+    INFER_CLIP,                   /* min(max(x, a), b): relu is (0, inf) */
+    INFER_HARDSIGMOID,            /* min(max(a * x + b, 0), 1) */
+    INFER_HARDSWISH,              /* x * min(max(x / 6 + 0.5, 0), 1) */
+    INFER_SIGMOID,
+    INFER_SILU,                   /* x * sigmoid(x) */
+    INFER_GELU,                   /* x * 0.5 * (1 + erf(x / sqrt(2))) */
+    INFER_TANH,
+    INFER_ERF,
+    INFER_EXP,
+    INFER_LOG,
+    INFER_SQRT,
+    INFER_NEG,
+    INFER_ABS,
+    INFER_FLOOR,
+    INFER_CEIL,
+    INFER_RECIPROCAL,
+    INFER_LEAKYRELU,              /* x < 0 ? a * x : x */
+    INFER_NOT,                    /* bool */
+    INFER_UNARIES
+} infer_unary_kind_t;
+
+typedef struct {
+    int32_t  kind;                /* infer_unary_kind_t */
+    float    a;
+    float    b;
+} infer_unary_t;
+
+typedef enum {
+    INFER_ADD = 0,
+    INFER_SUB,
+    INFER_MUL,
+    INFER_DIV,
+    INFER_POW,
+    INFER_MIN,
+    INFER_MAX,
+    INFER_MOD,                    /* integers, sign of the divisor */
+    INFER_EQUAL,                  /* from here on the result is bool */
+    INFER_LESS,
+    INFER_GREATER,
+    INFER_LESS_EQUAL,
+    INFER_GREATER_EQUAL,
+    INFER_AND,
+    INFER_OR,
+    INFER_XOR,
+    INFER_BINARIES
+} infer_binary_kind_t;
+
+/* Operands broadcast as in numpy; f32 results may pass an activation. */
+typedef struct {
+    int32_t        kind;          /* infer_binary_kind_t */
+    infer_unary_t  act;
+} infer_binary_t;
+
+typedef struct {
+    int32_t  dtype;               /* infer_dtype_t */
+} infer_cast_t;
+
+
+/* ---- products --------------------------------------------------------- */
+
+/*
+ * The window of a convolution or pool over up to three spatial dimensions.
+ * Always held as (depth, height, width): for fewer spatial dimensions the
+ * leading ones have kernel 1, stride 1, dilation 1, pads 0.
+ */
+typedef struct {
+    int32_t  kernel[3];
+    int32_t  stride[3];
+    int32_t  dilation[3];
+    int32_t  before[3];           /* padding */
+    int32_t  after[3];
+} infer_window_t;
+
+/*
+ * in: x (N, spatial.., C); w constant (O, C / groups, spatial..), the order
+ * of ONNX and PyTorch; bias (O) or NULL; scale (O) or NULL; residual of the
+ * output's shape or NULL.  out: (N, spatial.., O):
+ *     act(sum(x * w * scale) + bias + residual)
+ * scale is multiplied into the weights when they are packed (a folded batch
+ * normalisation needs no second copy of the weights); bias is not scaled.
+ */
+typedef struct {
+    infer_window_t  window;
+    int32_t         groups;
+    infer_unary_t   act;
+} infer_conv_t;
+
+/*
+ * in: x (.., K); w constant of rank 2, (K, N), or (N, K) where w_rows_are_n;
+ * bias (N) or NULL; scale (N) or NULL; residual or NULL, as for conv.
+ * out: (.., N).
+ */
+typedef struct {
+    int32_t        w_rows_are_n;
+    infer_unary_t  act;
+} infer_fc_t;
+
+/*
+ * in: a (.., M, K) or (.., K, M) where transpose_a; b (.., K, N) or
+ * (.., N, K) where transpose_b; leading dimensions broadcast; rank 1 as in
+ * numpy.matmul.  out: alpha * a @ b.  Floats; integer operands are computed
+ * exactly.
+ */
+typedef struct {
+    int32_t  transpose_a;
+    int32_t  transpose_b;
+    float    alpha;
+} infer_matmul_t;
+
+
+/* ---- windows and reductions ------------------------------------------- */
+
+/*
+ * in: x (N, spatial.., C).  out[0]: pooled; out[1], where asked for: int64
+ * index of each maximum in x flattened in the order N, C, spatial.. (indices
+ * 1; or with the spatial dimensions column-major: 2).
+ */
+typedef struct {
+    infer_window_t  window;
+    int32_t         average;           /* 0: max */
+    int32_t         count_include_pad;
+    int32_t         ceil;              /* output size is rounded up */
+    int32_t         indices;
+} infer_pool_t;
+
+typedef enum {
+    INFER_REDUCE_MEAN = 0,
+    INFER_REDUCE_SUM,
+    INFER_REDUCE_MAX,
+    INFER_REDUCE_MIN
+} infer_reduce_kind_t;
+
+typedef struct {
+    int32_t   kind;               /* infer_reduce_kind_t */
+    uint32_t  axes;               /* bit i: dimension i is reduced */
+    int32_t   keepdims;
+} infer_reduce_t;
+
+/*
+ * Softmax over dimensions axis .. last (last = axis: modern ONNX; last =
+ * rank - 1: opset < 13, which flattens).  log: log-softmax.
+ */
+typedef struct {
+    int32_t  axis;
+    int32_t  last;
+    int32_t  log;
+} infer_softmax_t;
+
+/*
+ * in: x; scale or NULL; bias or NULL, both of x's dimensions from axis on.
+ * Normalises over dimensions axis .. rank - 1.  out[0]; out[1] mean and
+ * out[2] 1/deviation where asked for (dimensions from axis on are 1).
+ */
+typedef struct {
+    int32_t  axis;
+    float    epsilon;
+} infer_layernorm_t;
+
+/* Across channels, the last dimension; ONNX LRN. */
+typedef struct {
+    int32_t  size;
+    float    alpha;
+    float    beta;
+    float    bias;
+} infer_lrn_t;
+
+
+/* ---- shapes ----------------------------------------------------------- */
+
+/* out dimension i is in dimension perm[i] */
+typedef struct {
+    int32_t  perm[INFER_MAX_RANK];
+} infer_transpose_t;
+
+/* The result's shape: all resolved, no 0 or -1 left (reshape, expand). */
+typedef struct {
+    int32_t      rank;
+    infer_dim_t  dim[INFER_MAX_RANK];
+} infer_shape_t;
+
+/* concat, gather: which dimension. */
+typedef struct {
+    int32_t  axis;
+} infer_axis_t;
+
+/*
+ * Per dimension: first element, step (not 0, may be negative) and how many,
+ * already clamped as numpy does.
+ */
+typedef struct {
+    infer_dim_t  start[INFER_MAX_RANK];
+    int64_t      step[INFER_MAX_RANK];
+    infer_dim_t  count[INFER_MAX_RANK];
+} infer_slice_t;
+
+typedef enum {
+    INFER_PAD_CONSTANT = 0,
+    INFER_PAD_REFLECT,
+    INFER_PAD_EDGE
+} infer_pad_mode_t;
+
+/* before and after may be negative: elements are cut. */
+typedef struct {
+    int32_t  mode;                /* infer_pad_mode_t */
+    double   value;
+    int64_t  before[INFER_MAX_RANK];
+    int64_t  after[INFER_MAX_RANK];
+} infer_pad_t;
+
+typedef enum {
+    INFER_RESIZE_NEAREST = 0,
+    INFER_RESIZE_LINEAR,
+    INFER_RESIZE_CUBIC
+} infer_resize_mode_t;
+
+typedef enum {
+    INFER_COORD_HALF_PIXEL = 0,
+    INFER_COORD_PYTORCH_HALF_PIXEL,
+    INFER_COORD_ALIGN_CORNERS,
+    INFER_COORD_ASYMMETRIC,
+    INFER_COORD_TF_CROP_AND_RESIZE,
+    INFER_COORD_HALF_PIXEL_SYMMETRIC
+} infer_resize_coord_t;
+
+typedef enum {
+    INFER_NEAREST_ROUND_PREFER_FLOOR = 0,
+    INFER_NEAREST_ROUND_PREFER_CEIL,
+    INFER_NEAREST_FLOOR,
+    INFER_NEAREST_CEIL
+} infer_resize_nearest_t;
+
+/*
+ * Any layout: dimension i of the result has out[i] elements; scale[i] is the
+ * scale used for coordinates (ONNX Resize), 1 where the dimension stays.
+ */
+typedef struct {
+    int32_t      mode;
+    int32_t      coord;
+    int32_t      nearest;
+    int32_t      exclude_outside;
+    int32_t      antialias;
+    float        cubic_a;
+    float        extrapolation;
+    float        scale[INFER_MAX_RANK];
+    float        roi_start[INFER_MAX_RANK];
+    float        roi_end[INFER_MAX_RANK];
+    infer_dim_t  out[INFER_MAX_RANK];
+} infer_resize_t;
+
+
+typedef union {
+    infer_conv_t       conv;
+    infer_fc_t         fc;
+    infer_matmul_t     matmul;
+    infer_unary_t      unary;
+    infer_binary_t     binary;
+    infer_cast_t       cast;
+    infer_pool_t       pool;
+    infer_reduce_t     reduce;
+    infer_softmax_t    softmax;
+    infer_layernorm_t  layernorm;
+    infer_lrn_t        lrn;
+    infer_transpose_t  transpose;
+    infer_shape_t      shape;
+    infer_axis_t       axis;
+    infer_slice_t      slice;
+    infer_pad_t        pad;
+    infer_resize_t     resize;
+} infer_param_t;
+
+#endif /* INFER_PARAM_H */

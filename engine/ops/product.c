@@ -1,0 +1,505 @@
+/*
+ * The product driver: packs weights into panels, and runs tiles over blocks
+ * of rows.  A task is some blocks of rows times some panels.  Its rows are
+ * gathered into scratch once, unless they can be read where they are; while
+ * the weights fit the second cache, each block streams all of them; beyond
+ * that several blocks share each stretch of panels, so that memory is read
+ * once for all of them.
+ *
+ * Each result is one chain of products in one tile, whatever the split.
+ */
+
+#include <string.h>
+
+#include "ops/product.h"
+
+
+#define ROWS           INFER_TILE_ROWS
+#define PANEL          INFER_PANEL
+
+/* Sizes for a second cache of 1 MB or more, half of it for weights. */
+#define WEIGHTS_BYTES  ((size_t) 512 << 10)
+#define GATHER_BYTES   ((size_t) 128 << 10)
+#define SHARED_BYTES   ((size_t) 1 << 20)      /* where blocks share panels */
+#define STRETCH_BYTES  ((size_t) 256 << 10)
+
+/* Multiply-accumulates below which a task is not worth handing out, and
+   from which on more rows to a task gain nothing. */
+#define SMALL_TASK     ((size_t) 128 << 10)
+#define LARGE_TASK     ((size_t) 2 << 20)
+
+/* Rows this many floats apart share a set of the first cache. */
+#define CACHE_WAY      1024
+
+
+typedef struct {
+    const infer_product_t  *product;
+    const infer_call_t     *call;
+    size_t                  panels;      /* of a group */
+    size_t                  block;       /* rows of a tile */
+    size_t                  blocks;      /* tiles for all rows */
+    size_t                  shared;      /* tiles that share panels */
+    size_t                  ld;          /* of gathered rows; 0: in place */
+    size_t                  row_tasks;
+    size_t                  column_tasks;
+} split_t;
+
+
+static int check_vector(infer_graph_t *g, const infer_node_t *node, int i,
+    infer_dim_t n);
+static int check_residual(infer_graph_t *g, const infer_node_t *node);
+static void pack_panel(const infer_weights_t *w, const unsigned char *src,
+    size_t lanes, const float *scale, float *dst);
+static void load(float *dst, const void *src, size_t first, size_t n);
+static void split_rows(split_t *s, const infer_product_t *p);
+static void split_tasks(split_t *s);
+static void run_task(void *arg, size_t i, size_t slot);
+static size_t first_panel(const split_t *s, size_t column);
+static void run_tiles(const split_t *s, infer_tile_f32_t *tile, size_t group,
+    size_t row, size_t end, size_t panel, size_t panels);
+static void copy_rows(const infer_product_t *p, size_t group, size_t row,
+    size_t n, float *dst, size_t ld);
+
+
+static size_t
+ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+
+static size_t
+min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+
+/* ---- the shape rule --------------------------------------------------- */
+
+int
+infer_product_check(infer_graph_t *g, const infer_node_t *node,
+    const infer_unary_t *act)
+{
+    infer_dim_t           n;
+    const infer_value_t  *out = node->out[0];
+
+    n = out->dim[out->rank - 1];
+
+    if (act->kind < 0 || act->kind >= INFER_NOT) {
+        return infer_node_fail(g, node, "unknown activation %d",
+                               (int) act->kind);
+    }
+
+    if (check_vector(g, node, INFER_IN_BIAS, n) != 0
+        || check_vector(g, node, INFER_IN_SCALE, n) != 0)
+    {
+        return -1;
+    }
+
+    return check_residual(g, node);
+}
+
+
+static int
+check_vector(infer_graph_t *g, const infer_node_t *node, int i, infer_dim_t n)
+{
+    const char           *what = i == INFER_IN_BIAS ? "bias" : "scale";
+    const infer_value_t  *v;
+
+    if (i >= node->n_in || node->in[i] == NULL) {
+        return 0;
+    }
+
+    v = node->in[i];
+
+    if (v->data == NULL || v->varied[0] != NULL) {
+        return infer_node_fail(g, node, "the %s is not constant", what);
+    }
+
+    if (v->dtype != INFER_F32 || v->rank != 1
+        || !infer_dim_equal(v->dim[0], n))
+    {
+        return infer_node_fail(g, node, "the %s must be %lld floats", what,
+                               (long long) n.base);
+    }
+
+    return 0;
+}
+
+
+static int
+check_residual(infer_graph_t *g, const infer_node_t *node)
+{
+    const infer_value_t  *r, *out = node->out[0];
+
+    if (INFER_IN_RESIDUAL >= node->n_in
+        || node->in[INFER_IN_RESIDUAL] == NULL)
+    {
+        return 0;
+    }
+
+    r = node->in[INFER_IN_RESIDUAL];
+
+    if (r->dtype != INFER_F32 || r->rank != out->rank) {
+        return infer_node_fail(g, node, "the residual has another type or "
+                               "rank than the result");
+    }
+
+    for (int i = 0; i < r->rank; i++) {
+        if (!infer_dim_equal(r->dim[i], out->dim[i])) {
+            return infer_node_fail(g, node, "the residual has another shape "
+                                   "than the result");
+        }
+    }
+
+    return 0;
+}
+
+
+int
+infer_product_check_weights(infer_graph_t *g, const infer_node_t *node)
+{
+    infer_dim_t           n;
+    const infer_value_t  *w = node->in[INFER_IN_WEIGHTS];
+
+    if (w->data == NULL || w->varied[0] != NULL) {
+        return infer_node_fail(g, node, "the weights are not constant");
+    }
+
+    if (node->in[INFER_IN_X]->dtype != INFER_F32 || w->dtype != INFER_F32) {
+        return infer_node_fail(g, node, "input %s and weights %s: only "
+                               "float32 is supported",
+                               infer_dtype_name(node->in[INFER_IN_X]->dtype),
+                               infer_dtype_name(w->dtype));
+    }
+
+    if (infer_value_numel(w, &n) != 0 || n.batch != 0 || n.base < 1
+        || n.base > INT32_MAX)
+    {
+        return infer_node_fail(g, node, "the weights have no elements, or "
+                               "too many");
+    }
+
+    return 0;
+}
+
+
+/* ---- packing ---------------------------------------------------------- */
+
+size_t
+infer_product_pack_size(const infer_weights_t *w)
+{
+    /* a panel and its bias; in bounds: see infer_product_check_weights */
+    return w->groups * ceil_div(w->n, PANEL) * PANEL
+           * (w->c * w->taps + 1) * sizeof(float);
+}
+
+
+void
+infer_product_pack(const infer_node_t *node, const infer_weights_t *w,
+    void *dst)
+{
+    float                *panel = dst, *bias;
+    float                 scale[PANEL];
+    size_t                first, lanes;
+    const void           *vector[INFER_IN_SCALE + 1] = { 0 };
+    const unsigned char  *src = w->data;
+
+    for (int i = INFER_IN_BIAS; i <= INFER_IN_SCALE; i++) {
+        if (i < node->n_in && node->in[i] != NULL) {
+            vector[i] = node->in[i]->data;
+        }
+    }
+
+    bias = panel + w->groups * ceil_div(w->n, PANEL) * PANEL * w->c * w->taps;
+
+    for (size_t g = 0; g < w->groups; g++) {
+        for (size_t n = 0; n < w->n; n += PANEL) {
+            first = g * w->n + n;
+            lanes = min_size(w->n - n, PANEL);
+
+            for (size_t i = 0; i < PANEL; i++) {
+                scale[i] = 1;
+                bias[i] = 0;
+            }
+
+            if (vector[INFER_IN_SCALE] != NULL) {
+                load(scale, vector[INFER_IN_SCALE], first, lanes);
+            }
+
+            if (vector[INFER_IN_BIAS] != NULL) {
+                load(bias, vector[INFER_IN_BIAS], first, lanes);
+            }
+
+            pack_panel(w, src + first * w->channel * sizeof(float), lanes,
+                       scale, panel);
+
+            panel += w->c * w->taps * PANEL;
+            bias += PANEL;
+        }
+    }
+}
+
+
+static void
+pack_panel(const infer_weights_t *w, const unsigned char *src, size_t lanes,
+    const float *scale, float *dst)
+{
+    float  *row, x;
+
+    for (size_t c = 0; c < w->c; c++) {
+        for (size_t tap = 0; tap < w->taps; tap++) {
+            row = dst + (tap * w->c + c) * PANEL;
+
+            for (size_t i = 0; i < PANEL; i++) {
+                x = 0;
+
+                if (i < lanes) {
+                    load(&x, src, i * w->channel + c * w->depth
+                                  + tap * w->tap_step, 1);
+                    x *= scale[i];
+                }
+
+                row[i] = x;
+            }
+        }
+    }
+}
+
+
+/* Constants are read from the file as it is mapped: not aligned. */
+static void
+load(float *dst, const void *src, size_t first, size_t n)
+{
+    memcpy(dst, (const unsigned char *) src + first * sizeof(float),
+           n * sizeof(float));
+}
+
+
+/* ---- running ---------------------------------------------------------- */
+
+const float *
+infer_product_residual(const infer_call_t *call)
+{
+    const infer_tensor_t  *residual = NULL;
+
+    if (call->n_in > INFER_IN_RESIDUAL) {
+        residual = call->in[INFER_IN_RESIDUAL];
+    }
+
+    return residual != NULL ? residual->data : NULL;
+}
+
+
+size_t
+infer_product_scratch(const infer_product_t *p)
+{
+    split_t  s;
+
+    split_rows(&s, p);
+
+    return s.shared * s.block * s.ld * sizeof(float);
+}
+
+
+void
+infer_product_run(const infer_call_t *call, const infer_product_t *p)
+{
+    split_t  s;
+
+    if (p->rows == 0) {
+        return;
+    }
+
+    s.call = call;
+
+    split_rows(&s, p);
+    split_tasks(&s);
+
+    infer_parallel_for(call, run_task, &s,
+                       p->groups * s.row_tasks * s.column_tasks);
+}
+
+
+/* What does not depend on how many threads there are. */
+static void
+split_rows(split_t *s, const infer_product_t *p)
+{
+    size_t  bytes, work, weights;
+
+    s->product = p;
+    s->panels = ceil_div(p->n, PANEL);
+    s->blocks = ceil_div(p->rows, ROWS);
+    s->block = s->blocks > 0 ? ceil_div(p->rows, s->blocks) : 0;
+    s->shared = 1;
+    s->ld = 0;
+
+    if (p->gather != NULL || (p->lda % CACHE_WAY == 0 && s->block > 8)) {
+        s->ld = ceil_div(p->k, 16) * 16;
+        s->ld += s->ld % CACHE_WAY == 0 ? 16 : 0;
+    }
+
+    if (s->blocks == 0) {
+        return;
+    }
+
+    weights = s->panels * PANEL * p->k * sizeof(float);
+    bytes = s->block * (s->ld ? s->ld : p->k) * sizeof(float);
+    work = s->block * p->k * s->panels * PANEL;
+
+    if (weights > WEIGHTS_BYTES) {
+        s->shared = SHARED_BYTES / bytes;
+
+    } else {
+        s->shared = min_size(GATHER_BYTES / bytes, LARGE_TASK / work);
+    }
+
+    s->shared = min_size(s->shared, s->blocks);
+    s->shared += s->shared == 0;
+}
+
+
+static void
+split_tasks(split_t *s)
+{
+    size_t                  slots, tasks, work;
+    const infer_product_t  *p = s->product;
+
+    slots = s->call->parallel != NULL ? s->call->parallel->slots : 1;
+
+    s->row_tasks = ceil_div(s->blocks, s->shared);
+    s->column_tasks = 1;
+
+    if (slots == 1) {
+        return;
+    }
+
+    /*
+     * Two tasks for each thread, by rows, then by columns; but only one where
+     * each task must gather the same rows again.
+     */
+    work = p->rows * p->k * s->panels * PANEL;
+    tasks = ceil_div(2 * slots, p->groups);
+    tasks = min_size(tasks, ceil_div(work, SMALL_TASK));
+
+    if (s->row_tasks >= tasks) {
+        return;
+    }
+
+    if (s->panels * PANEL * p->k * sizeof(float) <= WEIGHTS_BYTES) {
+        s->shared = ceil_div(s->blocks, min_size(tasks, s->blocks));
+        s->row_tasks = ceil_div(s->blocks, s->shared);
+    }
+
+    tasks = s->ld != 0 ? ceil_div(tasks, 2) : tasks;
+
+    s->column_tasks = min_size(ceil_div(tasks, s->row_tasks),
+                               ceil_div(s->panels, 2));
+}
+
+
+static void
+run_task(void *arg, size_t i, size_t slot)
+{
+    split_t                *s = arg;
+    size_t                  column, group, row, end, panel, rows;
+    float                  *scratch;
+    infer_tile_f32_t        tile;
+    const infer_product_t  *p = s->product;
+
+    /* neighbouring tasks read the same rows */
+    column = i % s->column_tasks;
+    i /= s->column_tasks;
+    group = i % p->groups;
+    row = i / p->groups * s->shared * s->block;
+    end = min_size(p->rows, row + s->shared * s->block);
+
+    panel = first_panel(s, column);
+    rows = end - row;
+
+    if (s->ld == 0) {
+        tile.a = p->a + row * p->lda + group * p->k;
+        tile.lda = p->lda;
+
+    } else {
+        scratch = infer_scratch(s->call, slot);
+
+        if (p->gather != NULL) {
+            p->gather(p, group, row, rows, scratch, s->ld);
+
+        } else {
+            copy_rows(p, group, row, rows, scratch, s->ld);
+        }
+
+        tile.a = scratch;
+        tile.lda = s->ld;
+    }
+
+    tile.k = p->k;
+    tile.act = p->act;
+    tile.ldc = p->groups * p->n;
+    tile.ldr = tile.ldc;
+
+    run_tiles(s, &tile, group, row, end, panel,
+              first_panel(s, column + 1));
+}
+
+
+/* Tasks have an even number of panels, but the last. */
+static size_t
+first_panel(const split_t *s, size_t column)
+{
+    return column == s->column_tasks
+           ? s->panels : s->panels * column / s->column_tasks / 2 * 2;
+}
+
+
+/* Rows row .. end - 1 (tile->a is the first), panels panel .. last - 1. */
+static void
+run_tiles(const split_t *s, infer_tile_f32_t *tile, size_t group, size_t row,
+    size_t end, size_t panel, size_t last)
+{
+    size_t                  stretch, offset;
+    const float            *a = tile->a, *panels, *bias;
+    const infer_product_t  *p = s->product;
+
+    panels = p->packed + group * s->panels * PANEL * p->k;
+    bias = p->packed + s->panels * PANEL * (p->groups * p->k + group);
+    stretch = last - panel;
+
+    if (end - row > s->block) {
+        stretch = STRETCH_BYTES / (PANEL * p->k * sizeof(float)) / 2 * 2;
+        stretch = stretch < 2 ? 2 : stretch;
+    }
+
+    for ( ; panel < last; panel += stretch) {
+        tile->panels = panels + panel * PANEL * p->k;
+        tile->bias = bias + panel * PANEL;
+        tile->n = min_size(p->n, min_size(panel + stretch, last) * PANEL)
+                  - panel * PANEL;
+
+        for (size_t i = row; i < end; i += s->block) {
+            offset = i * tile->ldc + group * p->n + panel * PANEL;
+
+            tile->a = a + (i - row) * tile->lda;
+            tile->rows = min_size(s->block, end - i);
+            tile->c = p->c + offset;
+            tile->residual = p->residual ? p->residual + offset : NULL;
+
+            s->call->kernels->tile_f32(tile);
+        }
+    }
+}
+
+
+/* Rows whose distance the first cache cannot stand. */
+static void
+copy_rows(const infer_product_t *p, size_t group, size_t row, size_t n,
+    float *dst, size_t ld)
+{
+    for (size_t i = row; i < row + n; i++) {
+        memcpy(dst, p->a + i * p->lda + group * p->k, p->k * sizeof(float));
+        dst += ld;
+    }
+}

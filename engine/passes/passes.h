@@ -1,0 +1,40 @@
+/*
+ * Graph to graph.  Each pass leaves a valid graph in topological order that
+ * computes the same outputs; infer_graph_open runs them in the order of this
+ * file.  All return 0, or -1 with the graph's error set.
+ */
+
+#ifndef INFER_PASSES_H
+#define INFER_PASSES_H
+
+#include "graph/graph.h"
+
+
+/*
+ * Moves transposes towards the outputs until they meet their inverse: what
+ * remains is channels-last with hardly a transpose left.
+ */
+int infer_pass_layout(infer_graph_t *g);
+
+/*
+ * Replaces what exporters spell out in many nodes by one: SiLU, hard-swish,
+ * GELU, layer normalisation, a scaled product.
+ */
+int infer_pass_patterns(infer_graph_t *g);
+
+/*
+ * Puts padding, per-channel scale and offset (batch normalisation, bias),
+ * residual addition and activation into the product that they surround.
+ */
+int infer_pass_fuse(infer_graph_t *g);
+
+/* Removes nodes whose results nobody uses and counts uses. */
+int infer_pass_sweep(infer_graph_t *g);
+
+/*
+ * by computes what node computed: by's first result takes the place of
+ * node's.  node is left with a result that nobody uses, for the sweep.
+ */
+void infer_node_take(infer_node_t *by, infer_node_t *node);
+
+#endif /* INFER_PASSES_H */

@@ -1,0 +1,53 @@
+/*
+ * A session: a model made ready to run at one batch size.  Private to plan/.
+ */
+
+#ifndef INFER_PLAN_H
+#define INFER_PLAN_H
+
+#include "file/model.h"
+#include "ops/op.h"
+
+
+/* Where a tensor lies, and from which step to which it is needed. */
+typedef struct {
+    size_t    size;               /* bytes, a multiple of 64 */
+    size_t    offset;             /* in the arena */
+    uint32_t  first;
+    uint32_t  last;
+    uint32_t  root;               /* the tensor whose memory it is */
+    uint32_t  placed;             /* whether it needs memory in the arena */
+} infer_place_t;
+
+struct infer_session_s {
+    const infer_model_t      *model;
+    size_t                    batch;
+    size_t                    slots;
+    size_t                    bytes;
+
+    infer_tensor_t           *tensor;      /* model->n_values */
+    infer_call_t             *step;        /* model->n_nodes */
+    const infer_op_t        **op;          /* of each step; NULL: an alias */
+    const infer_tensor_t    **in;          /* the steps' operand lists */
+    infer_tensor_t          **out;
+
+    unsigned char            *arena;
+    unsigned char            *scratch;
+    size_t                    arena_size;
+    size_t                    scratch_size;
+
+    float                    *scores;      /* one image's, for top-k */
+    float                    *image;       /* one, where the file declares
+                                              channels-last; else NULL */
+    infer_profile_t          *profile;
+};
+
+
+/*
+ * Gives offsets to the n places that ask for memory such that no two that
+ * are needed at the same step overlap.  Returns the size of the arena, or
+ * SIZE_MAX where memory for the work itself is lacking.
+ */
+size_t infer_plan_arena(infer_place_t *place, size_t n);
+
+#endif /* INFER_PLAN_H */

@@ -1,0 +1,485 @@
+/*
+ * Making a session: concrete shapes for the batch size, one arena for all
+ * activations, and a list of steps with their operands' addresses resolved,
+ * so that a run is a walk over calls that are ready.
+ */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "plan/plan.h"
+
+
+/* A tensor at the session's batch size has fewer elements than this. */
+#define MAX_ELEMENTS  ((size_t) 1 << 31)
+
+/* Arena and scratch of a session together. */
+#define MAX_BYTES     ((size_t) 64 << 30)
+
+
+static int allocate_tables(infer_session_t *s, infer_error_t *err);
+static int check_batch(const infer_session_t *s, infer_error_t *err);
+static int allocate_image(infer_session_t *s, infer_error_t *err);
+static int resolve_tensors(infer_session_t *s, infer_error_t *err);
+static int plan_arena(infer_session_t *s, infer_error_t *err);
+static void lives(const infer_session_t *s, infer_place_t *place);
+static void resolve_steps(infer_session_t *s);
+static int allocate_scratch(infer_session_t *s, infer_error_t *err);
+static unsigned char *map_memory(infer_session_t *s, size_t size,
+    infer_error_t *err);
+static const infer_model_node_t *node_at(const infer_session_t *s,
+    size_t i);
+static const uint32_t *operands_of(const infer_session_t *s,
+    const infer_model_node_t *node);
+static int fail(infer_error_t *err, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+
+infer_session_t *
+infer_session_create(const infer_model_t *model, size_t batch, size_t slots,
+    infer_error_t *err)
+{
+    infer_session_t  *s;
+
+    s = calloc(1, sizeof(infer_session_t));
+    if (s == NULL) {
+        fail(err, "out of memory");
+        return NULL;
+    }
+
+    s->model = model;
+    s->batch = batch;
+    s->slots = slots > 0 ? slots : 1;
+    s->bytes = sizeof(infer_session_t);
+
+    if (check_batch(s, err) != 0
+        || allocate_tables(s, err) != 0
+        || resolve_tensors(s, err) != 0
+        || allocate_image(s, err) != 0
+        || plan_arena(s, err) != 0)
+    {
+        infer_session_free(s);
+        return NULL;
+    }
+
+    resolve_steps(s);
+
+    if (allocate_scratch(s, err) != 0) {
+        infer_session_free(s);
+        return NULL;
+    }
+
+    return s;
+}
+
+
+void
+infer_session_free(infer_session_t *s)
+{
+    if (s == NULL) {
+        return;
+    }
+
+    if (s->arena != NULL) {
+        munmap(s->arena, s->arena_size);
+    }
+
+    if (s->scratch != NULL) {
+        munmap(s->scratch, s->scratch_size * s->slots);
+    }
+
+    free(s->tensor);
+    free(s->step);
+    free(s->op);
+    free(s->in);
+    free(s->out);
+    free(s->scores);
+    free(s->image);
+    free(s->profile);
+    free(s);
+}
+
+
+size_t
+infer_session_bytes(const infer_session_t *s)
+{
+    return s->bytes;
+}
+
+
+/* A model that does not follow the batch runs as its file fixes it. */
+static int
+check_batch(const infer_session_t *s, infer_error_t *err)
+{
+    infer_port_t  port;
+
+    if (s->batch == 0 || s->batch > 65536) {
+        return fail(err, "a batch of %zu is not possible", s->batch);
+    }
+
+    if (s->model->follows_batch || s->batch == 1) {
+        return 0;
+    }
+
+    if (s->model->n_inputs > 0) {
+        infer_model_input(s->model, 0, &port);
+
+        if (port.rank > 0 && port.dim[0] == (int64_t) s->batch) {
+            return 0;
+        }
+    }
+
+    return fail(err, "the model's batch size is fixed, it cannot run a batch "
+                "of %zu", s->batch);
+}
+
+
+static int
+allocate_tables(infer_session_t *s, infer_error_t *err)
+{
+    size_t                     n;
+    const infer_model_t       *m;
+    const infer_model_node_t  *last;
+
+    m = s->model;
+    n = 0;
+
+    if (m->n_nodes > 0) {
+        last = node_at(s, m->n_nodes - 1);
+        n = (size_t) last->operand + last->n_in + last->n_out;
+    }
+
+    s->tensor = calloc(m->n_values + 1, sizeof(*s->tensor));
+    s->step = calloc(m->n_nodes + 1, sizeof(*s->step));
+    s->op = calloc(m->n_nodes + 1, sizeof(*s->op));
+    s->profile = calloc(m->n_nodes + 1, sizeof(*s->profile));
+    s->in = calloc(n + 1, sizeof(*s->in));
+    s->out = calloc(n + 1, sizeof(*s->out));
+    s->scores = calloc(infer_model_classes(m) + 1, sizeof(float));
+
+    if (s->tensor == NULL || s->step == NULL || s->op == NULL
+        || s->profile == NULL || s->in == NULL || s->out == NULL
+        || s->scores == NULL)
+    {
+        return fail(err, "out of memory");
+    }
+
+    s->bytes += m->n_values * sizeof(*s->tensor)
+                + m->n_nodes * (sizeof(*s->step) + sizeof(*s->op)
+                                + sizeof(*s->profile))
+                + 2 * n * sizeof(void *)
+                + infer_model_classes(m) * sizeof(float);
+
+    return 0;
+}
+
+
+static int
+resolve_tensors(infer_session_t *s, infer_error_t *err)
+{
+    size_t                      n;
+    int64_t                     dim;
+    infer_tensor_t             *t;
+    const infer_model_value_t  *v;
+
+    v = infer_model_at(s->model, s->model->values);
+
+    for (uint32_t i = 0; i < s->model->n_values; i++, v++) {
+        t = &s->tensor[i];
+        t->dtype = (infer_dtype_t) v->dtype;
+        t->rank = v->rank;
+        n = 1;
+
+        for (int d = 0; d < v->rank; d++) {
+            dim = infer_dim_at(v->dim[d], (int64_t) s->batch);
+
+            if (dim < 0
+                || __builtin_mul_overflow(n, (size_t) dim, &n)
+                || n >= MAX_ELEMENTS)
+            {
+                return fail(err, "a tensor is too large at a batch of %zu",
+                            s->batch);
+            }
+
+            t->dim[d] = dim;
+        }
+
+        if (v->data != 0) {
+            t->data = (void *) infer_model_at(s->model, v->data);
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * Rank 4 inputs are stored as the transpose to channels-last of what the file
+ * declares.  Where that is channels-last already, the image is made aside.
+ */
+static int
+allocate_image(infer_session_t *s, infer_error_t *err)
+{
+    size_t                     size;
+    const infer_tensor_t      *t;
+    const infer_model_port_t  *port;
+
+    port = infer_model_at(s->model, s->model->inputs);
+
+    if (s->model->n_inputs != 1 || !port->nchw || port->dim[1] == 1
+        || port->dim[1] == 3 || (port->dim[3] != 1 && port->dim[3] != 3))
+    {
+        return 0;
+    }
+
+    t = &s->tensor[port->value];
+    size = (size_t) (t->dim[1] * t->dim[2] * t->dim[3]) * sizeof(float);
+
+    s->image = malloc(size);
+    if (s->image == NULL) {
+        return fail(err, "out of memory");
+    }
+
+    s->bytes += size;
+
+    return 0;
+}
+
+
+static int
+plan_arena(infer_session_t *s, infer_error_t *err)
+{
+    size_t          size;
+    infer_place_t  *place;
+
+    place = calloc(s->model->n_values + 1, sizeof(*place));
+    if (place == NULL) {
+        return fail(err, "out of memory");
+    }
+
+    lives(s, place);
+
+    size = infer_plan_arena(place, s->model->n_values);
+
+    if (size == SIZE_MAX || size > MAX_BYTES) {
+        free(place);
+        return fail(err, "the model needs too much memory at a batch of %zu",
+                    s->batch);
+    }
+
+    /* Never empty: a tensor without elements has an address too. */
+    s->arena_size = size + INFER_MODEL_ALIGN;
+    s->arena = map_memory(s, s->arena_size, err);
+
+    if (s->arena == NULL) {
+        free(place);
+        return -1;
+    }
+
+    for (uint32_t i = 0; i < s->model->n_values; i++) {
+        if (s->tensor[i].data == NULL) {
+            s->tensor[i].data = s->tensor[place[i].root].data != NULL
+                                ? s->tensor[place[i].root].data
+                                : s->arena + place[place[i].root].offset;
+        }
+    }
+
+    free(place);
+
+    return 0;
+}
+
+
+/*
+ * From which step to which each tensor is needed.  Graph inputs and outputs
+ * live through the whole run: a session may be run again on the same input.
+ * A reshape has the memory of what it reshapes.
+ */
+static void
+lives(const infer_session_t *s, infer_place_t *place)
+{
+    uint32_t                   n, v, root;
+    const uint32_t            *operand;
+    const infer_model_t       *m;
+    const infer_model_node_t  *node;
+    const infer_model_port_t  *port;
+
+    m = s->model;
+    n = m->n_nodes;
+
+    for (uint32_t i = 0; i < m->n_values; i++) {
+        place[i].root = i;
+        place[i].size = (infer_numel(&s->tensor[i])
+                         * infer_dtype_size(s->tensor[i].dtype)
+                         + INFER_MODEL_ALIGN - 1)
+                        / INFER_MODEL_ALIGN * INFER_MODEL_ALIGN;
+        place[i].placed = s->tensor[i].data == NULL;
+    }
+
+    for (uint32_t i = 0; i < n; i++) {
+        node = node_at(s, i);
+        operand = operands_of(s, node);
+
+        for (uint32_t k = 0; k < node->n_in; k++) {
+            if (operand[k] != INFER_MODEL_NONE) {
+                place[place[operand[k]].root].last = i;
+            }
+        }
+
+        for (uint32_t k = 0; k < node->n_out; k++) {
+            v = operand[node->n_in + k];
+            place[v].first = i;
+            place[v].last = i;
+
+            if (node->op == INFER_OP_RESHAPE) {
+                root = place[operand[0]].root;
+                place[v].root = root;
+                place[v].placed = 0;
+            }
+        }
+    }
+
+    port = infer_model_at(m, m->inputs);
+
+    for (uint32_t i = 0; i < m->n_inputs; i++) {
+        place[port[i].value].first = 0;
+        place[port[i].value].last = n;
+    }
+
+    port = infer_model_at(m, m->outputs);
+
+    for (uint32_t i = 0; i < m->n_outputs; i++) {
+        place[place[port[i].value].root].last = n;
+    }
+}
+
+
+static void
+resolve_steps(infer_session_t *s)
+{
+    infer_call_t              *call;
+    const uint32_t            *operand;
+    const infer_kernels_t     *kernels;
+    const infer_model_node_t  *node;
+
+    kernels = infer_kernels();
+
+    for (uint32_t i = 0; i < s->model->n_nodes; i++) {
+        node = node_at(s, i);
+        operand = operands_of(s, node);
+        call = &s->step[i];
+
+        s->op[i] = node->op == INFER_OP_RESHAPE ? NULL
+                                                : infer_op_table[node->op];
+
+        call->param = &node->param;
+        call->kernels = kernels;
+        call->n_in = (int) node->n_in;
+        call->n_out = (int) node->n_out;
+        call->in = s->in + node->operand;
+        call->out = s->out + node->operand;
+        call->packed = node->packed != 0
+                       ? infer_model_at(s->model, node->packed) : NULL;
+
+        for (uint32_t k = 0; k < node->n_in; k++) {
+            call->in[k] = operand[k] == INFER_MODEL_NONE
+                          ? NULL : &s->tensor[operand[k]];
+        }
+
+        for (uint32_t k = 0; k < node->n_out; k++) {
+            call->out[k] = &s->tensor[operand[node->n_in + k]];
+        }
+    }
+}
+
+
+/* One scratch area for each slot, as large as the hungriest step asks. */
+static int
+allocate_scratch(infer_session_t *s, infer_error_t *err)
+{
+    size_t  size;
+
+    for (uint32_t i = 0; i < s->model->n_nodes; i++) {
+        if (s->op[i] == NULL || s->op[i]->scratch == NULL) {
+            continue;
+        }
+
+        size = s->op[i]->scratch(&s->step[i]);
+
+        if (size > MAX_BYTES / s->slots) {
+            return fail(err, "the model needs too much memory at a batch of "
+                        "%zu", s->batch);
+        }
+
+        size = (size + INFER_MODEL_ALIGN - 1) / INFER_MODEL_ALIGN
+               * INFER_MODEL_ALIGN;
+        s->scratch_size = size > s->scratch_size ? size : s->scratch_size;
+    }
+
+    if (s->scratch_size == 0) {
+        return 0;
+    }
+
+    s->scratch = map_memory(s, s->scratch_size * s->slots, err);
+    if (s->scratch == NULL) {
+        return -1;
+    }
+
+    for (uint32_t i = 0; i < s->model->n_nodes; i++) {
+        s->step[i].scratch = s->scratch;
+        s->step[i].scratch_size = s->scratch_size;
+    }
+
+    return 0;
+}
+
+
+static unsigned char *
+map_memory(infer_session_t *s, size_t size, infer_error_t *err)
+{
+    void  *p;
+
+    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+             -1, 0);
+
+    if (p == MAP_FAILED) {
+        fail(err, "out of memory: %zu bytes for a session", size);
+        return NULL;
+    }
+
+    s->bytes += size;
+
+    return p;
+}
+
+
+static const infer_model_node_t *
+node_at(const infer_session_t *s, size_t i)
+{
+    return (const infer_model_node_t *)
+           infer_model_at(s->model, s->model->nodes) + i;
+}
+
+
+static const uint32_t *
+operands_of(const infer_session_t *s, const infer_model_node_t *node)
+{
+    return (const uint32_t *) infer_model_at(s->model, s->model->operands)
+           + node->operand;
+}
+
+
+static int
+fail(infer_error_t *err, const char *fmt, ...)
+{
+    va_list  args;
+
+    va_start(args, fmt);
+    vsnprintf(err->text, sizeof(err->text), fmt, args);
+    va_end(args);
+
+    return -1;
+}

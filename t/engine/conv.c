@@ -1,0 +1,818 @@
+/*
+ * Products: convolution, fully connected layer and matmul against naive loops
+ * in double precision, over random windows, groups and layouts; and the bits
+ * that must not depend on the batch, on threads or on the instruction set.
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "ops.h"
+
+
+enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, OPERANDS };
+
+typedef struct {
+    infer_op_id_t    op;
+    infer_param_t    param;
+    infer_tensor_t   tensor[OPERANDS];      /* no data: left out */
+} product_t;
+
+
+static const infer_tensor_t *
+operand(const product_t *p, int i)
+{
+    return p->tensor[i].data != NULL ? &p->tensor[i] : NULL;
+}
+
+
+/* ---- a host with threads ---------------------------------------------- */
+
+typedef struct {
+    void         (*task)(void *arg, size_t i, size_t slot);
+    void          *arg;
+    size_t         n;
+    atomic_size_t  next;
+    atomic_size_t  slots;
+} work_t;
+
+
+static void *
+work(void *arg)
+{
+    size_t   i, slot;
+    work_t  *w = arg;
+
+    slot = atomic_fetch_add(&w->slots, 1);
+
+    while ((i = atomic_fetch_add(&w->next, 1)) < w->n) {
+        w->task(w->arg, i, slot);
+    }
+
+    return NULL;
+}
+
+
+static void
+run_threads(const infer_parallel_t *parallel,
+    void (*task)(void *arg, size_t i, size_t slot), void *arg, size_t n)
+{
+    work_t     w = { .task = task, .arg = arg, .n = n };
+    pthread_t  thread;
+
+    (void) parallel;
+
+    pthread_create(&thread, NULL, work, &w);
+    work(&w);
+    pthread_join(thread, NULL);
+}
+
+
+static const infer_parallel_t  threads = { run_threads, 2, NULL };
+
+
+/* ---- running an operator with weights --------------------------------- */
+
+static void
+fill_nan(infer_tensor_t *t)
+{
+    for (size_t i = 0; i < infer_numel(t); i++) {
+        put(t, (int64_t) i, NAN);
+    }
+}
+
+
+/*
+ * Emits, packs and runs; 0, or -1 where the shape rule refuses (see err).
+ * The weights are misaligned, as in a file.  The caller frees out->data.
+ */
+static int
+run_product(const product_t *p, const infer_kernels_t *kernels,
+    const infer_parallel_t *parallel, infer_tensor_t *out)
+{
+    void                 *packed, *copy[OPERANDS] = { NULL };
+    size_t                size;
+    infer_dim_t           dim[INFER_MAX_RANK];
+    infer_call_t          call = { .n_in = OPERANDS, .n_out = 1 };
+    infer_graph_t        *g = infer_graph_create("test", &err);
+    infer_value_t        *value[OPERANDS] = { NULL }, *result;
+    const infer_node_t   *node;
+    const infer_tensor_t *in[OPERANDS] = { operand(p, X), NULL, NULL, NULL,
+                                           operand(p, RESIDUAL) };
+    const infer_tensor_t *t;
+
+    for (int i = 0; i < OPERANDS; i++) {
+        t = operand(p, i);
+
+        if (t == NULL) {
+            continue;
+        }
+
+        for (int d = 0; d < t->rank; d++) {
+            dim[d] = infer_dim(t->dim[d]);
+        }
+
+        if (i >= WEIGHTS && i <= SCALE) {
+            size = infer_numel(t) * sizeof(float);
+            copy[i] = malloc(size + 1);
+            memcpy((char *) copy[i] + 1, t->data, size);
+            value[i] = infer_graph_constant(g, "w", t->dtype, t->rank, t->dim,
+                                            (char *) copy[i] + 1);
+        } else {
+            value[i] = infer_graph_value(g, "x", t->dtype, t->rank, dim);
+        }
+    }
+
+    result = infer_graph_emit1(g, p->op, &p->param, "n", value, OPERANDS);
+
+    if (result != NULL) {
+        node = g->node[0];
+        size = node->op->pack_size(node);
+        packed = aligned_alloc(64, (size + 63) / 64 * 64);
+        memset(packed, 0xff, size);
+        node->op->pack(node, packed);
+
+        infer_value_tensor(result, 1, out);
+        *out = tensor(out->dtype, out->rank, out->dim);
+        fill_nan(out);
+
+        call.param = &p->param;
+        call.in = in;
+        call.out = &out;
+        call.packed = packed;
+        call.kernels = kernels;
+        call.parallel = parallel;
+        call.scratch_size = (node->op->scratch(&call) + 63) / 64 * 64;
+        call.scratch = aligned_alloc(64, 2 * call.scratch_size + 64);
+        memset(call.scratch, 0xff, 2 * call.scratch_size);
+
+        node->op->run(&call);
+
+        free(call.scratch);
+        free(packed);
+    }
+
+    for (int i = 0; i < OPERANDS; i++) {
+        free(copy[i]);
+    }
+
+    infer_graph_close(g);
+
+    return result != NULL ? 0 : -1;
+}
+
+
+static void
+free_product(product_t *p)
+{
+    for (int i = 0; i < OPERANDS; i++) {
+        free(p->tensor[i].data);
+    }
+}
+
+
+static void
+set_operand(product_t *p, int i, int rank, const int64_t *dim)
+{
+    p->tensor[i] = random_tensor(INFER_F32, rank, dim);
+}
+
+
+static int
+same_data(const infer_tensor_t *a, const infer_tensor_t *b)
+{
+    return infer_numel(a) == infer_numel(b)
+           && memcmp(a->data, b->data, infer_numel(a) * sizeof(float)) == 0;
+}
+
+
+/* The bits with other kernels and with two threads are those of out. */
+static int
+same_everywhere(const product_t *p, const infer_tensor_t *out)
+{
+    int                     pass = 1;
+    infer_tensor_t          other;
+    const infer_kernels_t  *tables[] = { &infer_kernels_scalar,
+                                         infer_kernels() };
+
+    for (int i = 0; i < 4; i++) {
+        run_product(p, tables[i / 2], i % 2 ? &threads : NULL, &other);
+        pass = pass && same_data(out, &other);
+        free(other.data);
+    }
+
+    return pass;
+}
+
+
+/* ---- convolution ------------------------------------------------------ */
+
+/*
+ * The value of one output and the sum of the products' magnitudes, which its
+ * rounding errors are relative to.
+ */
+static double
+naive_conv(const product_t *p, const infer_tensor_t *y, int64_t i,
+    double *magnitude)
+{
+    int                    inside;
+    double                 sum, product;
+    int64_t                at[INFER_MAX_RANK], from[INFER_MAX_RANK];
+    int64_t                tap[INFER_MAX_RANK], o, first, taps, t;
+    const infer_tensor_t  *x = operand(p, X), *w = operand(p, WEIGHTS);
+    const infer_window_t  *window = &p->param.conv.window;
+
+    to_index(y, i, at);
+    o = at[y->rank - 1];
+    first = o / (w->dim[0] / p->param.conv.groups) * w->dim[1];
+
+    sum = operand(p, BIAS) ? get(operand(p, BIAS), o) : 0;
+    *magnitude = fabs(sum);
+
+    for (int64_t c = 0; c < w->dim[1]; c++) {
+        taps = 1;
+
+        for (int d = 2; d < w->rank; d++) {
+            taps *= w->dim[d];
+        }
+
+        for (int64_t k = 0; k < taps; k++) {
+            inside = 1;
+            t = k;
+            from[0] = at[0];
+            from[x->rank - 1] = first + c;
+            tap[0] = o;
+            tap[1] = c;
+
+            for (int d = w->rank - 1; d >= 2; d--) {
+                int  s = d - w->rank + 3;
+
+                tap[d] = t % w->dim[d];
+                t /= w->dim[d];
+                from[d - 1] = at[d - 1] * window->stride[s]
+                              - window->before[s]
+                              + tap[d] * window->dilation[s];
+                inside = inside && from[d - 1] >= 0
+                         && from[d - 1] < x->dim[d - 1];
+            }
+
+            if (inside) {
+                product = (double) get(x, from_index(x, from))
+                          * (double) get(w, from_index(w, tap))
+                          * (operand(p, SCALE) ? get(operand(p, SCALE), o) : 1);
+                sum += product;
+                *magnitude += fabs(product);
+            }
+        }
+    }
+
+    if (operand(p, RESIDUAL)) {
+        sum += get(operand(p, RESIDUAL), i);
+    }
+
+    if (p->param.conv.act.kind == INFER_CLIP) {
+        sum = fmin(fmax(sum, p->param.conv.act.a), p->param.conv.act.b);
+    }
+
+    return sum;
+}
+
+
+/* Random, of modest size: the naive loop visits every product. */
+static product_t
+random_conv(int rank, int depthwise)
+{
+    int64_t          dim[INFER_MAX_RANK], weights[INFER_MAX_RANK];
+    int64_t          out[INFER_MAX_RANK], extent, room;
+    product_t        p = { .op = INFER_OP_CONV };
+    infer_window_t  *w = &p.param.conv.window;
+
+    p.param.conv.groups = (int32_t) (1 + below(3));
+    weights[1] = 1 + below(20);
+    weights[0] = p.param.conv.groups * (1 + below(40));
+
+    if (depthwise) {
+        p.param.conv.groups = (int32_t) (1 + below(40));
+        weights[1] = 1;
+        weights[0] = p.param.conv.groups * (depthwise == 1 ? 1 : 2);
+    }
+
+    for (int i = 0; i < 3; i++) {
+        w->kernel[i] = w->stride[i] = w->dilation[i] = 1;
+        w->before[i] = w->after[i] = 0;
+    }
+
+    dim[0] = 1 + below(3);
+    dim[rank - 1] = weights[1] * p.param.conv.groups;
+    out[0] = dim[0];
+    out[rank - 1] = weights[0];
+
+    for (int i = 5 - rank; i < 3; i++) {
+        w->kernel[i] = (int32_t) (1 + below(4));
+        w->stride[i] = (int32_t) (1 + below(3));
+        w->dilation[i] = (int32_t) (1 + below(2));
+        w->before[i] = (int32_t) below(4);
+        w->after[i] = (int32_t) below(4);
+
+        extent = (w->kernel[i] - 1) * w->dilation[i] + 1;
+        room = below(rank == 5 ? 5 : 9);
+        dim[i + rank - 4] = extent + room - w->before[i] - w->after[i];
+
+        if (dim[i + rank - 4] < 1) {
+            dim[i + rank - 4] = extent;
+            room = w->before[i] + w->after[i];
+        }
+
+        weights[i + rank - 3] = w->kernel[i];
+        out[i + rank - 4] = room / w->stride[i] + 1;
+    }
+
+    set_operand(&p, X, rank, dim);
+    set_operand(&p, WEIGHTS, rank, weights);
+
+    if (below(3) > 0) {
+        set_operand(&p, BIAS, 1, weights);
+    }
+
+    if (below(2) > 0) {
+        set_operand(&p, SCALE, 1, weights);
+    }
+
+    if (below(2) > 0) {
+        set_operand(&p, RESIDUAL, rank, out);
+    }
+
+    if (below(2) > 0) {
+        p.param.conv.act = (infer_unary_t) { INFER_CLIP, 0, 6 };
+    }
+
+    return p;
+}
+
+
+static int
+conv_agrees(const product_t *p)
+{
+    int             pass;
+    double          expected, magnitude;
+    infer_tensor_t  out;
+
+    if (run_product(p, infer_kernels(), NULL, &out) != 0) {
+        printf("# refused: %s\n", err.text);
+        return 0;
+    }
+
+    pass = same_everywhere(p, &out);
+
+    for (int64_t i = 0; i < (int64_t) infer_numel(&out); i++) {
+        expected = naive_conv(p, &out, i, &magnitude);
+        pass = pass
+               && fabs((double) get(&out, i) - expected)
+                  <= 1e-6 * magnitude + 1e-6;
+    }
+
+    free(out.data);
+
+    return pass;
+}
+
+
+static void
+test_conv(void)
+{
+    int         failed;
+    product_t   p;
+    const char *const  kinds[] = { "dense and grouped", "depthwise",
+                                   "depthwise, two outputs a channel" };
+
+    for (int rank = 3; rank <= 5; rank++) {
+        for (int kind = 0; kind < 3; kind++) {
+            failed = 0;
+
+            for (int i = 0; i < (rank == 5 ? 40 : 150); i++) {
+                p = random_conv(rank, kind);
+                failed += !conv_agrees(&p);
+                free_product(&p);
+            }
+
+            ok(failed == 0, "conv, %d spatial dimensions, %s", rank - 2,
+               kinds[kind]);
+        }
+    }
+}
+
+
+static product_t
+conv_of(int64_t n, int64_t h, int64_t c, int64_t o, int k, int stride,
+    int groups)
+{
+    product_t        p = { .op = INFER_OP_CONV };
+    infer_window_t  *w = &p.param.conv.window;
+
+    for (int i = 0; i < 3; i++) {
+        w->kernel[i] = i ? k : 1;
+        w->stride[i] = i ? stride : 1;
+        w->dilation[i] = 1;
+        w->before[i] = w->after[i] = i ? k / 2 : 0;
+    }
+
+    p.param.conv.groups = groups;
+    p.param.conv.act = (infer_unary_t) { INFER_CLIP, 0, INFINITY };
+
+    set_operand(&p, X, 4, (int64_t []) { n, h, h, c });
+    set_operand(&p, WEIGHTS, 4, (int64_t []) { o, c / groups, k, k });
+    set_operand(&p, BIAS, 1, &o);
+
+    return p;
+}
+
+
+/* Sizes at which the work is split in each of its ways. */
+static void
+test_conv_sizes(void)
+{
+    product_t  p;
+    static const struct {
+        const char  *what;
+        int          n, h, c, o, k, stride, groups;
+    } cases[] = {
+        { "weights beyond the cache, few rows", 1, 5, 256, 160, 3, 1, 1 },
+        { "weights beyond the cache, many rows", 1, 11, 512, 320, 1, 1, 1 },
+        { "rows 4 KB apart", 1, 6, 1024, 40, 1, 1, 1 },
+        { "gathered rows 4 KB apart", 1, 9, 1024, 24, 1, 2, 1 },
+        { "one row", 1, 1, 300, 1000, 1, 1, 1 },
+        { "three channels", 1, 40, 3, 32, 7, 2, 1 },
+        { "many small rows", 2, 40, 8, 20, 1, 1, 1 },
+        { "groups", 1, 10, 64, 64, 3, 1, 32 },
+        { "wide depthwise", 1, 20, 100, 100, 3, 1, 100 }
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        p = conv_of(cases[i].n, cases[i].h, cases[i].c, cases[i].o,
+                    cases[i].k, cases[i].stride, cases[i].groups);
+        ok(conv_agrees(&p), "conv: %s", cases[i].what);
+        free_product(&p);
+    }
+}
+
+
+/* Makes p the product of image i of `all` alone. */
+static void
+take_image(product_t *p, const product_t *all, int64_t i)
+{
+    size_t  image;
+
+    *p = *all;
+
+    for (int k = X; k < OPERANDS; k += RESIDUAL) {
+        if (operand(all, k) != NULL) {
+            image = infer_numel(operand(all, k))
+                    / (size_t) operand(all, k)->dim[0];
+            p->tensor[k].dim[0] = 1;
+            p->tensor[k].data = (float *) all->tensor[k].data
+                                + (size_t) i * image;
+        }
+    }
+}
+
+
+/* Images of a batch come out as they do alone. */
+static int
+batch_agrees(const product_t *p)
+{
+    int             pass = 1;
+    size_t          n;
+    product_t       alone;
+    infer_tensor_t  all, one;
+
+    run_product(p, infer_kernels(), &threads, &all);
+    n = infer_numel(&all) / (size_t) all.dim[0];
+
+    for (int64_t i = 0; i < all.dim[0]; i++) {
+        take_image(&alone, p, i);
+        run_product(&alone, infer_kernels(), NULL, &one);
+
+        pass = pass && infer_numel(&one) == n
+               && memcmp(one.data, (float *) all.data + (size_t) i * n,
+                         n * sizeof(float)) == 0;
+        free(one.data);
+    }
+
+    free(all.data);
+
+    return pass;
+}
+
+
+static void
+test_batch(void)
+{
+    product_t  p;
+    static const int  cases[][5] = {
+        { 7, 33, 50, 3, 1 }, { 5, 256, 160, 3, 1 }, { 6, 100, 70, 1, 1 },
+        { 9, 40, 40, 3, 40 }, { 1, 300, 100, 1, 1 }
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const int  *c = cases[i];
+
+        p = conv_of(8, c[0], c[1], c[2], c[3], 1, c[4]);
+        ok(batch_agrees(&p), "conv: batch 8 as 8 of batch 1 (%d)", (int) i);
+        free_product(&p);
+    }
+}
+
+
+/* The shape rule refuses p, with this text in the reason. */
+static void
+refuses(const product_t *p, const char *text)
+{
+    int             rc;
+    infer_tensor_t  out;
+
+    rc = run_product(p, infer_kernels(), NULL, &out);
+    ok(rc == -1 && strstr(err.text, text) != NULL, "refused: %s", text);
+
+    if (rc == 0) {
+        free(out.data);
+    }
+}
+
+
+static void
+test_conv_refuses(void)
+{
+    product_t        p = conv_of(1, 8, 6, 8, 3, 1, 2), q;
+    infer_window_t  *w = &q.param.conv.window;
+
+    q = p, q.param.conv.groups = 3;
+    refuses(&q, "divisible by 3 groups");
+    q = p, q.param.conv.groups = 0;
+    refuses(&q, "divisible by 0 groups");
+    q = p, q.param.conv.groups = 4;
+    refuses(&q, "has 6 channels, the weights need 12");
+    q = p, w->kernel[1] = 5;
+    refuses(&q, "the kernel is 5, but the weights have 3");
+    q = p, w->stride[2] = 0;
+    refuses(&q, "out of range");
+    q = p, w->before[1] = -1;
+    refuses(&q, "out of range");
+    q = p, w->dilation[1] = INT32_MAX;
+    refuses(&q, "larger than the padded input");
+    q = p, w->before[0] = 1;
+    refuses(&q, "more dimensions than the input");
+    q = p, q.param.conv.act.kind = INFER_NOT;
+    refuses(&q, "unknown activation");
+    q = p, q.tensor[BIAS] = p.tensor[WEIGHTS];
+    refuses(&q, "the bias must be 8 floats");
+    q = p, q.tensor[SCALE] = p.tensor[WEIGHTS];
+    refuses(&q, "the scale must be 8 floats");
+    q = p, q.tensor[RESIDUAL] = p.tensor[X];
+    refuses(&q, "the residual has another shape");
+
+    free_product(&p);
+}
+
+
+/* ---- fully connected -------------------------------------------------- */
+
+static int
+fc_agrees(int64_t rows, int64_t k, int64_t n, int rows_are_n)
+{
+    int             pass;
+    double          sum, magnitude;
+    int64_t         r;
+    product_t       p = { .op = INFER_OP_FC };
+    infer_tensor_t  out;
+
+    p.param.fc.w_rows_are_n = rows_are_n;
+    set_operand(&p, X, 3, (int64_t []) { 2, rows, k });
+    set_operand(&p, WEIGHTS, 2, (int64_t []) { rows_are_n ? n : k,
+                                               rows_are_n ? k : n });
+    set_operand(&p, BIAS, 1, &n);
+    set_operand(&p, SCALE, 1, &n);
+    set_operand(&p, RESIDUAL, 3, (int64_t []) { 2, rows, n });
+
+    if (run_product(&p, infer_kernels(), NULL, &out) != 0) {
+        printf("# refused: %s\n", err.text);
+        free_product(&p);
+        return 0;
+    }
+
+    pass = same_everywhere(&p, &out) && batch_agrees(&p);
+
+    for (int64_t i = 0; i < 2 * rows * n; i++) {
+        r = i / n;
+        sum = (double) get(operand(&p, BIAS), i % n);
+        magnitude = fabs(sum);
+
+        for (int64_t j = 0; j < k; j++) {
+            double  x = (double) get(operand(&p, X), r * k + j)
+                        * (double) get(operand(&p, SCALE), i % n)
+                        * (double) get(operand(&p, WEIGHTS),
+                                       rows_are_n ? i % n * k + j
+                                                  : j * n + i % n);
+
+            sum += x;
+            magnitude += fabs(x);
+        }
+
+        sum += (double) get(operand(&p, RESIDUAL), i);
+        pass = pass && fabs((double) get(&out, i) - sum)
+                       <= 1e-6 * magnitude + 1e-6;
+    }
+
+    free(out.data);
+    free_product(&p);
+
+    return pass;
+}
+
+
+static void
+test_fc(void)
+{
+    int        failed = 0;
+    product_t  p = { .op = INFER_OP_FC };
+
+    for (int i = 0; i < 60; i++) {
+        failed += !fc_agrees(1 + below(30), 1 + below(80), 1 + below(80),
+                             i & 1);
+    }
+
+    ok(failed == 0, "fc: random sizes");
+    ok(fc_agrees(1, 700, 1000, 1) && fc_agrees(1, 700, 1000, 0),
+       "fc: large weights");
+    ok(fc_agrees(20, 1024, 40, 1), "fc: rows 4 KB apart");
+
+    set_operand(&p, X, 2, (int64_t []) { 3, 7 });
+    set_operand(&p, WEIGHTS, 2, (int64_t []) { 7, 5 });
+    p.param.fc.w_rows_are_n = 1;
+    refuses(&p, "rows of 7 numbers, the weights need 5");
+    free_product(&p);
+}
+
+
+/* ---- matmul ----------------------------------------------------------- */
+
+/* a: (.., M, K) after its transpose flag, as numpy sees it. */
+static long double
+naive_matmul(const infer_matmul_t *param, const infer_tensor_t *a,
+    const infer_tensor_t *b, const infer_tensor_t *c, int64_t i)
+{
+    int          la = a->rank > 1 ? a->rank - 2 : 0;
+    int          lb = b->rank > 1 ? b->rank - 2 : 0;
+    int          lead = la > lb ? la : lb;
+    int64_t      at[INFER_MAX_RANK], ia[INFER_MAX_RANK], ib[INFER_MAX_RANK];
+    int64_t      k = a->dim[a->rank - (param->transpose_a ? 2 : 1)];
+    int64_t      row, column;
+    long double  sum = 0;
+
+    to_index(c, i, at);
+    row = a->rank > 1 ? at[lead] : 0;
+    column = b->rank > 1 ? at[c->rank - 1] : 0;
+
+    for (int64_t j = 0; j < k; j++) {
+        for (int d = 0; d < la; d++) {
+            ia[d] = a->dim[d] == 1 ? 0 : at[lead - la + d];
+        }
+
+        for (int d = 0; d < lb; d++) {
+            ib[d] = b->dim[d] == 1 ? 0 : at[lead - lb + d];
+        }
+
+        ia[a->rank - 1] = param->transpose_a ? row : j;
+        ib[b->rank - 1] = param->transpose_b || b->rank == 1 ? j : column;
+
+        if (a->rank > 1) {
+            ia[a->rank - 2] = param->transpose_a ? j : row;
+        }
+
+        if (b->rank > 1) {
+            ib[b->rank - 2] = param->transpose_b ? column : j;
+        }
+
+        sum += get(a, from_index(a, ia)) * get(b, from_index(b, ib));
+    }
+
+    return sum * (long double) param->alpha;
+}
+
+
+static int
+matmul_agrees(infer_dtype_t dtype, const infer_matmul_t *matmul,
+    infer_tensor_t a, infer_tensor_t b)
+{
+    int              pass;
+    infer_param_t    param = { .matmul = *matmul };
+    infer_tensor_t  *in[2] = { &a, &b }, c;
+
+    if (run_op(INFER_OP_MATMUL, &param, in, 2, &c, 1, 0) != 0) {
+        printf("# %s\n", err.text);
+        return 0;
+    }
+
+    pass = c.dtype == dtype;
+
+    for (int64_t i = 0; i < (int64_t) infer_numel(&c); i++) {
+        pass = pass && close_to(get(&c, i),
+                                naive_matmul(matmul, &a, &b, &c, i), 1e-4);
+    }
+
+    free(a.data);
+    free(b.data);
+    free(c.data);
+
+    return pass;
+}
+
+
+#define RANDOM(...)                                                          \
+    random_tensor(dtype, sizeof((int64_t []) { __VA_ARGS__ })                \
+                         / sizeof(int64_t), (int64_t []) { __VA_ARGS__ })
+
+static void
+test_matmul_of(infer_dtype_t dtype)
+{
+    int64_t         m = 7, k = 9, n = 11;
+    const char     *name = infer_dtype_name(dtype);
+    infer_matmul_t  plain = { 0, 0, 1 }, ta = { 1, 0, 1 }, tb = { 0, 1, 1 };
+    infer_matmul_t  both = { 1, 1, is_float(dtype) ? 0.5f : 1 };
+
+    ok(matmul_agrees(dtype, &plain, RANDOM(m, k), RANDOM(k, n))
+       && matmul_agrees(dtype, &ta, RANDOM(k, m), RANDOM(k, n))
+       && matmul_agrees(dtype, &tb, RANDOM(m, k), RANDOM(n, k))
+       && matmul_agrees(dtype, &both, RANDOM(k, m), RANDOM(n, k)),
+       "matmul %s: transposes, alpha", name);
+
+    ok(matmul_agrees(dtype, &plain, RANDOM(2, 3, m, k), RANDOM(2, 3, k, n))
+       && matmul_agrees(dtype, &plain, RANDOM(2, 1, m, k), RANDOM(3, k, n))
+       && matmul_agrees(dtype, &tb, RANDOM(m, k), RANDOM(2, 3, n, k))
+       && matmul_agrees(dtype, &ta, RANDOM(2, 3, k, m), RANDOM(k, n)),
+       "matmul %s: leading dimensions broadcast", name);
+
+    ok(matmul_agrees(dtype, &plain, RANDOM(k), RANDOM(k, n))
+       && matmul_agrees(dtype, &plain, RANDOM(2, m, k), RANDOM(k))
+       && matmul_agrees(dtype, &plain, RANDOM(k), RANDOM(2, k, n))
+       && matmul_agrees(dtype, &plain, RANDOM(k), RANDOM(k)),
+       "matmul %s: rank 1", name);
+
+    ok(matmul_agrees(dtype, &plain, RANDOM(m, 0), RANDOM(0, n))
+       && matmul_agrees(dtype, &plain, RANDOM(0, k), RANDOM(k, n))
+       && matmul_agrees(dtype, &plain, RANDOM(0, m, k), RANDOM(0, k, n)),
+       "matmul %s: dimensions of 0", name);
+}
+
+
+static void
+test_matmul(void)
+{
+    int64_t             dim[2] = { 2, 2 }, three[2] = { 3, 2 };
+    infer_param_t       param = { .matmul = { 0, 0, 1 } };
+    infer_tensor_t      a, b, c, *in[2] = { &a, &b };
+    static const int    dtypes[] = { INFER_F32, INFER_F64, INFER_I32,
+                                     INFER_U32, INFER_I64, INFER_U64 };
+
+    for (size_t i = 0; i < sizeof(dtypes) / sizeof(dtypes[0]); i++) {
+        test_matmul_of((infer_dtype_t) dtypes[i]);
+    }
+
+    a = tensor(INFER_I32, 2, dim);
+    b = tensor(INFER_I32, 2, dim);
+
+    for (int i = 0; i < 4; i++) {
+        ((int32_t *) a.data)[i] = INT32_MAX;
+        ((int32_t *) b.data)[i] = 3;
+    }
+
+    ok(run_op(INFER_OP_MATMUL, &param, in, 2, &c, 1, 0) == 0
+       && ((int32_t *) c.data)[0] == -6, "matmul int32 wraps");
+    free(c.data);
+
+    param.matmul.alpha = 2;
+    ok(refused(INFER_OP_MATMUL, &param, in, 2, 1, 0, "not supported"),
+       "matmul of integers with a factor is refused");
+
+    param.matmul.alpha = 1;
+    free(b.data);
+    b = tensor(INFER_I32, 2, three);
+    ok(refused(INFER_OP_MATMUL, &param, in, 2, 1, 0, "inner dimensions"),
+       "matmul of matrices that do not fit is refused");
+
+    free(a.data);
+    free(b.data);
+}
+
+
+int
+main(void)
+{
+    test_conv();
+    test_conv_sizes();
+    test_batch();
+    test_conv_refuses();
+    test_fc();
+    test_matmul();
+
+    return done();
+}
