@@ -1,0 +1,185 @@
+
+/*
+ * The request's body: what kind it is (event loop), a copy that outlives the
+ * request (event loop), and the image in it (thread).
+ */
+
+
+#include "ngx_http_infer_module.h"
+
+
+static ngx_int_t ngx_http_infer_body_read(ngx_http_infer_task_t *task);
+
+
+ngx_int_t
+ngx_http_infer_body_type(ngx_http_request_t *r, ngx_str_t *boundary,
+    const char **reason)
+{
+    ngx_int_t  rc;
+
+    ngx_str_set(boundary, "");
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_infer_multipart_boundary(&r->headers_in.content_type->value,
+                                           boundary);
+    if (rc == NGX_ERROR) {
+        *reason = "multipart/form-data without a valid boundary";
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+off_t
+ngx_http_infer_body_size(ngx_http_request_t *r)
+{
+    off_t         size;
+    ngx_chain_t  *cl;
+
+    size = 0;
+
+    if (r->request_body) {
+        for (cl = r->request_body->bufs; cl; cl = cl->next) {
+            size += ngx_buf_size(cl->buf);
+        }
+    }
+
+    return size;
+}
+
+
+/*
+ * What is in memory is at most client_body_buffer_size and has just been
+ * copied from the socket.  Once more costs less than what it saves: a request
+ * that must not be freed under a thread would keep its connection when the
+ * client leaves, and its answer when the time is up.
+ */
+
+ngx_int_t
+ngx_http_infer_body_take(ngx_http_request_t *r, ngx_http_infer_task_t *task)
+{
+    off_t         size;
+    u_char       *p;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    size = ngx_http_infer_body_size(r);
+
+    task->body = ngx_alloc(size, r->connection->log);
+    if (task->body == NULL) {
+        return NGX_ERROR;
+    }
+
+    task->size = size;
+    p = task->body;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b)) {
+            p = ngx_cpymem(p, b->pos, b->last - b->pos);
+            continue;
+        }
+
+        if (!b->in_file) {
+            continue;
+        }
+
+        /* nginx writes a body to its file as a whole */
+
+        if (task->fd != NGX_INVALID_FILE) {
+            return NGX_ERROR;
+        }
+
+        task->fd = dup(b->file->fd);
+
+        if (task->fd == NGX_INVALID_FILE) {
+            ngx_log_error(NGX_LOG_ALERT, r->connection->log, ngx_errno,
+                          "dup() of a request body file failed");
+            return NGX_ERROR;
+        }
+
+        task->file_pos = b->file_pos;
+        task->file_body = p;
+        task->file_size = b->file_last - b->file_pos;
+
+        p += task->file_size;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_infer_body_image(ngx_http_infer_task_t *task, ngx_str_t *image)
+{
+    ngx_str_t    body, boundary;
+    const char  *reason;
+
+    if (ngx_http_infer_body_read(task) != NGX_OK) {
+        ngx_http_infer_task_fail(task, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                 "the request body cannot be read from its "
+                                 "file");
+        return NGX_ERROR;
+    }
+
+    body.data = task->body;
+    body.len = task->size;
+
+    if (task->boundary_len == 0) {
+        *image = body;
+        return NGX_OK;
+    }
+
+    boundary.data = task->boundary;
+    boundary.len = task->boundary_len;
+
+    if (ngx_http_infer_multipart_find(&body, &boundary, image, &reason)
+        != NGX_OK)
+    {
+        ngx_http_infer_task_fail(task, NGX_HTTP_BAD_REQUEST, reason);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_body_read(ngx_http_infer_task_t *task)
+{
+    off_t    pos;
+    size_t   rest;
+    u_char  *p;
+    ssize_t  n;
+
+    if (task->fd == NGX_INVALID_FILE) {
+        return NGX_OK;
+    }
+
+    p = task->file_body;
+    pos = task->file_pos;
+
+    for (rest = task->file_size; rest; rest -= n) {
+
+        n = pread(task->fd, p, rest, pos);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            n = 0;
+            continue;
+        }
+
+        if (n <= 0) {
+            return NGX_ERROR;
+        }
+
+        p += n;
+        pos += n;
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,509 @@
+
+/*
+ * Models and labels at configuration time.
+ *
+ * A model is built in the init handler of a shared zone of its own: there a
+ * failure is reported by "nginx -t", rolls a reload back, and happens before
+ * any worker is forked.  The zone is named after the file and its identity,
+ * so that at reload nginx gives an unchanged model's memory to the new
+ * configuration, and a changed file gets a new zone while old workers keep
+ * theirs.
+ */
+
+
+#include "ngx_http_infer_module.h"
+
+#include <sys/mman.h>
+
+
+#define NGX_HTTP_INFER_MAX_LABELS  (16 * 1024 * 1024)
+
+
+static size_t ngx_http_infer_zone_size(size_t bound);
+static ngx_int_t ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *name);
+static ngx_int_t ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data);
+static ngx_int_t ngx_http_infer_build(ngx_http_infer_model_t *model,
+    ngx_shm_zone_t *zone);
+static ngx_int_t ngx_http_infer_build_from(infer_graph_t *graph,
+    ngx_http_infer_model_t *model, ngx_shm_zone_t *zone, infer_error_t *err);
+static ngx_int_t ngx_http_infer_check_location(
+    ngx_http_infer_loc_conf_t *conf, ngx_log_t *log);
+static ngx_int_t ngx_http_infer_check_labels(
+    ngx_http_infer_loc_conf_t *conf, ngx_log_t *log);
+static ngx_int_t ngx_http_infer_read_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *text);
+static ngx_int_t ngx_http_infer_split_lines(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *text, ngx_array_t *lines);
+
+
+ngx_http_infer_model_t *
+ngx_http_infer_add_model(ngx_conf_t *cf, ngx_str_t *file)
+{
+    size_t                   bound;
+    ngx_str_t                path, name;
+    infer_error_t            err;
+    ngx_shm_zone_t          *zone;
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_infer_model_t  *model;
+
+    path = *file;
+
+    if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK
+        || ngx_http_infer_zone_name(cf, &path, &name) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    bound = infer_model_bound((char *) path.data, &err);
+
+    if (bound == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "infer_model: %s", err.text);
+        return NULL;
+    }
+
+    zone = ngx_shared_memory_add(cf, &name, ngx_http_infer_zone_size(bound),
+                                 &ngx_http_infer_module);
+    if (zone == NULL) {
+        return NULL;
+    }
+
+    if (zone->data) {
+        /* another location has the same file */
+        return zone->data;
+    }
+
+    model = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_model_t));
+    if (model == NULL) {
+        return NULL;
+    }
+
+    model->path = path;
+
+    if (ngx_array_init(&model->locations, cf->pool, 1,
+                       sizeof(ngx_http_infer_loc_conf_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_infer_free_workspaces;
+    cln->data = model;
+
+    zone->init = ngx_http_infer_init_zone;
+    zone->data = model;
+
+    return model;
+}
+
+
+/*
+ * Besides its pages a zone holds nginx's slab header and page table.  The
+ * zone is committed page by page as it is written, so that slack is free.
+ */
+
+static size_t
+ngx_http_infer_zone_size(size_t bound)
+{
+    size_t  pages;
+
+    pages = bound / ngx_pagesize + 8;
+
+    return (pages + pages * sizeof(ngx_slab_page_t) / ngx_pagesize + 1)
+           * ngx_pagesize;
+}
+
+
+static ngx_int_t
+ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *name)
+{
+    size_t           len;
+    ngx_file_info_t  fi;
+
+    if (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "infer_model: " ngx_file_info_n " \"%V\" failed",
+                           path);
+        return NGX_ERROR;
+    }
+
+    if (!ngx_is_file(&fi)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "infer_model: \"%V\" is not a regular file", path);
+        return NGX_ERROR;
+    }
+
+    len = sizeof("infer::::.") - 1 + path->len + 4 * NGX_INT64_LEN;
+
+    name->data = ngx_pnalloc(cf->pool, len);
+    if (name->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    name->len = ngx_sprintf(name->data, "infer:%V:%uL:%O:%T.%09uL", path,
+                            (uint64_t) ngx_file_uniq(&fi), ngx_file_size(&fi),
+                            ngx_file_mtime(&fi),
+                            (uint64_t) fi.st_mtim.tv_nsec)
+                - name->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_http_infer_model_t *old = data;
+
+    ngx_uint_t                   i;
+    ngx_http_infer_model_t      *model;
+    ngx_http_infer_loc_conf_t  **location;
+
+    model = zone->data;
+
+    if (old) {
+        model->model = old->model;
+
+    } else if (ngx_http_infer_build(model, zone) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    location = model->locations.elts;
+
+    for (i = 0; i < model->locations.nelts; i++) {
+        if (ngx_http_infer_check_location(location[i], zone->shm.log)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_build(ngx_http_infer_model_t *model, ngx_shm_zone_t *zone)
+{
+    ngx_int_t       rc;
+    infer_error_t   err;
+    infer_graph_t  *graph;
+
+    graph = infer_graph_open((char *) model->path.data, NULL, &err);
+
+    if (graph == NULL) {
+        rc = NGX_ERROR;
+
+    } else {
+        rc = ngx_http_infer_build_from(graph, model, zone, &err);
+        infer_graph_close(graph);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "infer_model: %s", err.text);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_infer_build_from(infer_graph_t *graph, ngx_http_infer_model_t *model,
+    ngx_shm_zone_t *zone, infer_error_t *err)
+{
+    void             *mem;
+    size_t            size;
+    infer_session_t  *session;
+    ngx_slab_pool_t  *shpool;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    shpool->log_nomem = 0;
+
+    /* whole pages: nothing else may lie in memory that becomes read-only */
+
+    size = ngx_align(infer_graph_model_size(graph), ngx_pagesize);
+
+    mem = ngx_slab_alloc(shpool, size);
+
+    if (mem == NULL) {
+        ngx_snprintf((u_char *) err->text, sizeof(err->text),
+                     "%V: the file has changed while it was loaded%Z",
+                     &model->path);
+        return NGX_ERROR;
+    }
+
+    model->model = infer_model_build(graph, mem, err);
+
+    if (model->model == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* what can fail in a worker must fail here */
+
+    session = infer_session_create(model->model, 1, 1, err);
+
+    if (session == NULL) {
+        return NGX_ERROR;
+    }
+
+    infer_session_free(session);
+
+    if (mprotect(mem, size, PROT_READ) != 0) {
+        ngx_snprintf((u_char *) err->text, sizeof(err->text),
+                     "%V: mprotect() failed%Z", &model->path);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_check_location(ngx_http_infer_loc_conf_t *conf, ngx_log_t *log)
+{
+    ngx_str_t      *setting;
+    ngx_uint_t      i;
+    infer_error_t   err;
+    infer_model_t  *model;
+
+    model = conf->endpoint->model->model;
+
+    if (infer_model_preprocess(model, &conf->preprocess, &err) != 0) {
+        goto failed;
+    }
+
+    if (conf->settings) {
+        setting = conf->settings->elts;
+
+        for (i = 0; i < conf->settings->nelts; i++) {
+            if (infer_preprocess_set(&conf->preprocess,
+                                     (char *) setting[i].data, &err)
+                != 0)
+            {
+                goto failed;
+            }
+        }
+    }
+
+    if (infer_model_check_preprocess(model, &conf->preprocess, &err) != 0) {
+        goto failed;
+    }
+
+    return ngx_http_infer_check_labels(conf, log);
+
+failed:
+
+    ngx_log_error(NGX_LOG_EMERG, log, 0, "infer_model \"%V\": %s",
+                  &conf->endpoint->model->path, err.text);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_infer_check_labels(ngx_http_infer_loc_conf_t *conf, ngx_log_t *log)
+{
+    size_t      classes, i;
+    ngx_str_t   label, *path;
+
+    path = &conf->endpoint->model->path;
+    classes = infer_model_classes(conf->endpoint->model->model);
+
+    if (conf->labels && conf->labels->nelts != classes) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "infer_model \"%V\": the model has %uz classes, "
+                      "but infer_labels names %ui",
+                      path, classes, conf->labels->nelts);
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < classes; i++) {
+        label = ngx_http_infer_label(conf, i);
+
+        if (ngx_http_infer_text_valid(&label) != NGX_OK) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "infer_model \"%V\": the label of class %uz is not "
+                          "plain UTF-8", path, i);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_str_t
+ngx_http_infer_label(ngx_http_infer_loc_conf_t *conf, size_t class_id)
+{
+    ngx_str_t    label, *line;
+    const char  *text;
+
+    ngx_str_null(&label);
+
+    if (conf->labels) {
+
+        if (class_id < conf->labels->nelts) {
+            line = conf->labels->elts;
+            label = line[class_id];
+        }
+
+    } else {
+        text = infer_model_label(conf->endpoint->model->model, class_id);
+
+        if (text) {
+            label.data = (u_char *) text;
+            label.len = ngx_strlen(text);
+        }
+    }
+
+    return label;
+}
+
+
+ngx_array_t *
+ngx_http_infer_read_labels(ngx_conf_t *cf, ngx_str_t *file)
+{
+    ngx_str_t     path, text;
+    ngx_array_t  *labels;
+
+    path = *file;
+
+    if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK
+        || ngx_http_infer_read_file(cf, &path, &text) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    labels = ngx_array_create(cf->pool, 16, sizeof(ngx_str_t));
+
+    if (labels == NULL
+        || ngx_http_infer_split_lines(cf, &path, &text, labels) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return labels;
+}
+
+
+static ngx_int_t
+ngx_http_infer_read_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *text)
+{
+    off_t            size;
+    ssize_t          n;
+    ngx_file_t       file;
+    ngx_file_info_t  fi;
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+
+    file.name = *path;
+    file.log = cf->log;
+
+    /* nonblocking: a FIFO must not stop the configuration test */
+
+    file.fd = ngx_open_file(path->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                            NGX_FILE_OPEN, 0);
+    if (file.fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "infer_labels: " ngx_open_file_n " \"%V\" failed",
+                           path);
+        return NGX_ERROR;
+    }
+
+    if (ngx_fd_info(file.fd, &fi) == NGX_FILE_ERROR || !ngx_is_file(&fi)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "infer_labels: \"%V\" is not a regular file",
+                           path);
+        goto failed;
+    }
+
+    size = ngx_file_size(&fi);
+
+    if (size > NGX_HTTP_INFER_MAX_LABELS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "infer_labels: \"%V\" is larger than %d bytes",
+                           path, NGX_HTTP_INFER_MAX_LABELS);
+        goto failed;
+    }
+
+    text->data = ngx_pnalloc(cf->pool, size + 1);
+    if (text->data == NULL) {
+        goto failed;
+    }
+
+    n = ngx_read_file(&file, text->data, size, 0);
+
+    if (n == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "infer_labels: " ngx_read_file_n " \"%V\" failed",
+                           path);
+        goto failed;
+    }
+
+    text->len = n;
+
+    (void) ngx_close_file(file.fd);
+
+    return NGX_OK;
+
+failed:
+
+    (void) ngx_close_file(file.fd);
+
+    return NGX_ERROR;
+}
+
+
+/* "\r\n" and "\n" end a line; a UTF-8 byte order mark is no label */
+
+static ngx_int_t
+ngx_http_infer_split_lines(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *text,
+    ngx_array_t *lines)
+{
+    u_char     *p, *eol, *last;
+    ngx_str_t  *line;
+
+    p = text->data;
+    last = p + text->len;
+
+    if (text->len >= 3 && ngx_memcmp(p, "\xef\xbb\xbf", 3) == 0) {
+        p += 3;
+    }
+
+    while (p < last) {
+
+        eol = ngx_strlchr(p, last, '\n');
+        if (eol == NULL) {
+            eol = last;
+        }
+
+        line = ngx_array_push(lines);
+        if (line == NULL) {
+            return NGX_ERROR;
+        }
+
+        line->data = p;
+        line->len = eol - p;
+
+        if (line->len && line->data[line->len - 1] == '\r') {
+            line->len--;
+        }
+
+        if (ngx_http_infer_text_valid(line) != NGX_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "infer_labels: line %ui of \"%V\" is not "
+                               "plain UTF-8", lines->nelts, path);
+            return NGX_ERROR;
+        }
+
+        p = eol + 1;
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,713 @@
+
+/*
+ * Directives, their inheritance, and the content handler.
+ */
+
+
+#include "ngx_http_infer_module.h"
+
+
+/* an endpoint under a second name: see ngx_http_infer_add_error_page() */
+typedef struct {
+    ngx_str_t                    name;
+    ngx_http_core_srv_conf_t    *cscf;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_array_t                 *error_pages;
+} ngx_http_infer_named_t;
+
+
+typedef struct {
+    ngx_array_t                  named;       /* ngx_http_infer_named_t */
+} ngx_http_infer_main_conf_t;
+
+
+static ngx_int_t ngx_http_infer_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_infer_read_body(ngx_http_request_t *r);
+static void ngx_http_infer_body_handler(ngx_http_request_t *r);
+
+static void *ngx_http_infer_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_infer_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_infer_init_endpoint(ngx_conf_t *cf,
+    ngx_http_infer_loc_conf_t *conf);
+static ngx_int_t ngx_http_infer_add_error_page(ngx_conf_t *cf,
+    ngx_http_infer_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
+static ngx_int_t ngx_http_infer_add_named_locations(ngx_conf_t *cf);
+static ngx_int_t ngx_http_infer_add_named_location(ngx_conf_t *cf,
+    ngx_http_infer_named_t *named);
+static char *ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_infer_model_parameter(ngx_conf_t *cf,
+    ngx_http_infer_endpoint_t *ep, ngx_str_t *value);
+static void ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name);
+static char *ngx_http_infer_labels(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_infer_preprocess(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_infer_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+static ngx_conf_num_bounds_t  ngx_http_infer_top_k_bounds = {
+    ngx_conf_check_num_bounds, 0, 1000
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_infer_queue_bounds = {
+    ngx_conf_check_num_bounds, 1, 65535
+};
+
+
+static ngx_command_t  ngx_http_infer_commands[] = {
+
+    { ngx_string("infer_model"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_infer_model,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("infer_labels"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_infer_labels,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("infer_preprocess"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_infer_preprocess,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("infer_top_k"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, top_k),
+      &ngx_http_infer_top_k_bounds },
+
+    { ngx_string("infer_thread_pool"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_infer_thread_pool,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("infer_max_pixels"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, max_pixels),
+      NULL },
+
+    { ngx_string("infer_queue"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, queue),
+      &ngx_http_infer_queue_bounds },
+
+    { ngx_string("infer_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, timeout),
+      NULL },
+
+    { ngx_string("infer_ignore_client_abort"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, ignore_client_abort),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_infer_module_ctx = {
+    ngx_http_infer_add_variables,          /* preconfiguration */
+    ngx_http_infer_add_named_locations,    /* postconfiguration */
+
+    ngx_http_infer_create_main_conf,       /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_infer_create_loc_conf,        /* create location configuration */
+    ngx_http_infer_merge_loc_conf          /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_infer_module = {
+    NGX_MODULE_V1,
+    &ngx_http_infer_module_ctx,            /* module context */
+    ngx_http_infer_commands,               /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+ngx_http_infer_handler(ngx_http_request_t *r)
+{
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_infer_loc_conf_t  *ilcf;
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_infer_module);
+
+    ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL,
+                                &ilcf->endpoint->name);
+
+    if (ilcf->endpoint->version.len) {
+        ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL_VERSION,
+                                    &ilcf->endpoint->version);
+    }
+
+    if (r->internal && r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+
+        /* by the error page that ngx_http_infer_add_error_page() has made */
+
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        if (clcf->error_pages == ilcf->error_pages) {
+            r->error_page = 0;
+        }
+
+        return ngx_http_infer_send_error(r, r->err_status,
+                                         "the request body is larger than "
+                                         "client_max_body_size");
+    }
+
+    switch (r->method) {
+
+    case NGX_HTTP_POST:
+        return ngx_http_infer_read_body(r);
+
+    case NGX_HTTP_GET:
+    case NGX_HTTP_HEAD:
+        return ngx_http_infer_send_description(r);
+
+    case NGX_HTTP_OPTIONS:
+        return ngx_http_infer_send_options(r);
+
+    default:
+        return ngx_http_infer_send_error(r, NGX_HTTP_NOT_ALLOWED,
+                                         "method not allowed");
+    }
+}
+
+
+static ngx_int_t
+ngx_http_infer_read_body(ngx_http_request_t *r)
+{
+    ngx_int_t    rc;
+    ngx_str_t    boundary;
+    const char  *reason;
+
+    /* HTTP/2 and later delimit a body by themselves */
+
+    if (r == r->main
+        && r->http_version < NGX_HTTP_VERSION_20
+        && r->headers_in.content_length_n == -1
+        && !r->headers_in.chunked)
+    {
+        return ngx_http_infer_send_error(r, NGX_HTTP_LENGTH_REQUIRED,
+                                         "Content-Length is required");
+    }
+
+    if (ngx_http_infer_body_type(r, &boundary, &reason) != NGX_OK) {
+        return ngx_http_infer_send_error(r, NGX_HTTP_BAD_REQUEST, reason);
+    }
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_infer_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_infer_body_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                   rc;
+    ngx_http_infer_loc_conf_t  *ilcf;
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_infer_module);
+
+    if (ngx_http_infer_body_size(r) == 0) {
+        rc = ngx_http_infer_send_error(r, NGX_HTTP_BAD_REQUEST, "empty body");
+
+    } else {
+        rc = ngx_http_infer_submit(r, ilcf);
+
+        if (rc == NGX_DONE) {
+            return;
+        }
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+static void *
+ngx_http_infer_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_infer_main_conf_t  *imcf;
+
+    imcf = ngx_palloc(cf->pool, sizeof(ngx_http_infer_main_conf_t));
+    if (imcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&imcf->named, cf->pool, 4,
+                       sizeof(ngx_http_infer_named_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return imcf;
+}
+
+
+static void *
+ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_infer_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->endpoint = NULL;
+     *     conf->error_pages = NULL;
+     *     conf->preprocess = { 0 };
+     */
+
+    conf->labels = NGX_CONF_UNSET_PTR;
+    conf->settings = NGX_CONF_UNSET_PTR;
+    conf->top_k = NGX_CONF_UNSET_UINT;
+    conf->thread_pool = NGX_CONF_UNSET_PTR;
+    conf->max_pixels = NGX_CONF_UNSET_SIZE;
+    conf->queue = NGX_CONF_UNSET_UINT;
+    conf->timeout = NGX_CONF_UNSET_MSEC;
+    conf->ignore_client_abort = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_infer_loc_conf_t *prev = parent;
+    ngx_http_infer_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ngx_conf_merge_ptr_value(conf->labels, prev->labels, NULL);
+    ngx_conf_merge_ptr_value(conf->settings, prev->settings, NULL);
+    ngx_conf_merge_uint_value(conf->top_k, prev->top_k, 0);
+    ngx_conf_merge_ptr_value(conf->thread_pool, prev->thread_pool, NULL);
+    ngx_conf_merge_size_value(conf->max_pixels, prev->max_pixels, 25000000);
+    ngx_conf_merge_uint_value(conf->queue, prev->queue, 8);
+    ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
+    ngx_conf_merge_value(conf->ignore_client_abort,
+                         prev->ignore_client_abort, 0);
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && conf->endpoint == NULL && prev->endpoint) {
+        /* "if" and "limit_except" inside of an endpoint */
+        conf->endpoint = prev->endpoint;
+        clcf->handler = ngx_http_infer_handler;
+    }
+
+    if (conf->endpoint) {
+        return ngx_http_infer_init_endpoint(cf, conf);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_infer_init_endpoint(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_infer_loc_conf_t  **location;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->thread_pool == NULL) {
+        conf->thread_pool = ngx_thread_pool_add(cf, NULL);
+        if (conf->thread_pool == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    location = ngx_array_push(&conf->endpoint->model->locations);
+    if (location == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *location = conf;
+
+    if (ngx_http_infer_add_error_page(cf, conf, clcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * A body over client_max_body_size is refused by nginx itself, before or
+ * after our handler has been called.  To answer in JSON and set variables,
+ * the error page of an endpoint is the endpoint itself, under the name of a
+ * named location.  (By its URI it would be refused again, for the same
+ * Content-Length.)  The named one has the error pages of the configuration,
+ * and so goes on to a page for 413 if there is one.
+ */
+
+static ngx_int_t
+ngx_http_infer_add_error_page(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf,
+    ngx_http_core_loc_conf_t *clcf)
+{
+    u_char                      *name;
+    ngx_uint_t                   n;
+    ngx_array_t                 *pages;
+    ngx_http_err_page_t         *page;
+    ngx_http_infer_named_t      *named;
+    ngx_http_infer_main_conf_t  *imcf;
+
+    conf->error_pages = clcf->error_pages;
+
+    n = conf->error_pages ? conf->error_pages->nelts : 0;
+
+    imcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_infer_module);
+
+    pages = ngx_array_create(cf->pool, n + 1, sizeof(ngx_http_err_page_t));
+    named = ngx_array_push(&imcf->named);
+    name = ngx_pnalloc(cf->pool, sizeof("@infer:") + NGX_INT_T_LEN);
+
+    if (pages == NULL || named == NULL || name == NULL) {
+        return NGX_ERROR;
+    }
+
+    named->name.data = name;
+    named->name.len = ngx_sprintf(name, "@infer:%ui", imcf->named.nelts)
+                      - name;
+    named->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    named->clcf = clcf;
+    named->error_pages = conf->error_pages;
+
+    page = ngx_array_push_n(pages, n + 1);
+
+    ngx_memzero(page, sizeof(ngx_http_err_page_t));
+
+    page->status = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    page->overwrite = -1;
+    page->value.value = named->name;
+
+    if (n) {
+        ngx_memcpy(page + 1, conf->error_pages->elts,
+                   n * sizeof(ngx_http_err_page_t));
+    }
+
+    clcf->error_pages = pages;
+
+    return NGX_OK;
+}
+
+
+/* once nginx has made its own tables of named locations */
+
+static ngx_int_t
+ngx_http_infer_add_named_locations(ngx_conf_t *cf)
+{
+    ngx_uint_t                    i;
+    ngx_http_infer_named_t       *named;
+    ngx_http_infer_main_conf_t   *imcf;
+
+    imcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_infer_module);
+    named = imcf->named.elts;
+
+    for (i = 0; i < imcf->named.nelts; i++) {
+        if (ngx_http_infer_add_named_location(cf, &named[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_add_named_location(ngx_conf_t *cf,
+    ngx_http_infer_named_t *named)
+{
+    void                       **loc_conf;
+    ngx_uint_t                   n;
+    ngx_http_core_loc_conf_t    *clcf, **table;
+
+    clcf = ngx_palloc(cf->pool, sizeof(ngx_http_core_loc_conf_t));
+    loc_conf = ngx_palloc(cf->pool, ngx_http_max_module * sizeof(void *));
+
+    if (clcf == NULL || loc_conf == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(loc_conf, named->clcf->loc_conf,
+               ngx_http_max_module * sizeof(void *));
+
+    loc_conf[ngx_http_core_module.ctx_index] = clcf;
+
+    *clcf = *named->clcf;
+
+    clcf->name = named->name;
+    clcf->loc_conf = loc_conf;
+    clcf->error_pages = named->error_pages;
+
+    n = 0;
+
+    if (named->cscf->named_locations) {
+        while (named->cscf->named_locations[n]) {
+            n++;
+        }
+    }
+
+    table = ngx_palloc(cf->pool, (n + 2) * sizeof(ngx_http_core_loc_conf_t *));
+    if (table == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (n) {
+        ngx_memcpy(table, named->cscf->named_locations,
+                   n * sizeof(ngx_http_core_loc_conf_t *));
+    }
+
+    table[n] = clcf;
+    table[n + 1] = NULL;
+
+    named->cscf->named_locations = table;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_infer_loc_conf_t *ilcf = conf;
+
+    ngx_str_t                  *value;
+    ngx_uint_t                  i;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_infer_endpoint_t  *ep;
+
+    if (ilcf->endpoint) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    ep = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_endpoint_t));
+    if (ep == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_queue_init(&ep->waiting);
+    ngx_http_infer_default_name(&value[1], &ep->name);
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_http_infer_model_parameter(cf, ep, &value[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    ep->model = ngx_http_infer_add_model(cf, &value[1]);
+    if (ep->model == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ilcf->endpoint = ep;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_infer_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_model_parameter(ngx_conf_t *cf, ngx_http_infer_endpoint_t *ep,
+    ngx_str_t *value)
+{
+    ngx_str_t  *text;
+
+    if (ngx_strncmp(value->data, "name=", 5) == 0) {
+        text = &ep->name;
+        text->data = value->data + 5;
+        text->len = value->len - 5;
+
+    } else if (ngx_strncmp(value->data, "version=", 8) == 0) {
+        text = &ep->version;
+        text->data = value->data + 8;
+        text->len = value->len - 8;
+
+    } else {
+        text = NULL;
+    }
+
+    if (text == NULL || text->len == 0
+        || ngx_http_infer_text_valid(text) != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\"", value);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the file's name without its directories and suffix */
+
+static void
+ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name)
+{
+    u_char  *p, *last;
+
+    last = path->data + path->len;
+    p = last;
+
+    while (p > path->data && p[-1] != '/') {
+        p--;
+    }
+
+    name->data = p;
+    name->len = last - p;
+
+    for (p = last - 1; p > name->data; p--) {
+
+        if (*p == '.') {
+            name->len = p - name->data;
+            return;
+        }
+    }
+}
+
+
+static char *
+ngx_http_infer_labels(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_infer_loc_conf_t *ilcf = conf;
+
+    ngx_str_t  *value;
+
+    if (ilcf->labels != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    ilcf->labels = ngx_http_infer_read_labels(cf, &value[1]);
+    if (ilcf->labels == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * The settings are kept as they are written: they change what the model says,
+ * and the model is not known here.
+ */
+
+static char *
+ngx_http_infer_preprocess(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_infer_loc_conf_t *ilcf = conf;
+
+    ngx_str_t           *value, *setting;
+    ngx_uint_t           i;
+    infer_error_t        err;
+    infer_preprocess_t   pp;
+
+    if (ilcf->settings != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    ilcf->settings = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                      sizeof(ngx_str_t));
+    if (ilcf->settings == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&pp, sizeof(infer_preprocess_t));
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (infer_preprocess_set(&pp, (char *) value[i].data, &err) != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "infer_preprocess: %s",
+                               err.text);
+            return NGX_CONF_ERROR;
+        }
+
+        setting = ngx_array_push(ilcf->settings);
+        if (setting == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *setting = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_infer_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_infer_loc_conf_t *ilcf = conf;
+
+    ngx_str_t  *value;
+
+    if (ilcf->thread_pool != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    /* nginx itself complains if the pool is not declared */
+
+    ilcf->thread_pool = ngx_thread_pool_add(cf, &value[1]);
+    if (ilcf->thread_pool == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,256 @@
+
+/*
+ * ngx_http_infer_module: a neural network as the content of a location.
+ *
+ * The master builds every model in a shared zone of its own before it forks
+ * (model.c).  A request's body is read by nginx (body.c); a task then holds
+ * all that the computation needs and is given to a thread pool (task.c), so
+ * that a request may end at any moment without waiting for its thread.  Back
+ * on the event loop the answer is written (response.c) and the variables are
+ * set (variables.c).
+ */
+
+#ifndef _NGX_HTTP_INFER_MODULE_H_INCLUDED_
+#define _NGX_HTTP_INFER_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#if !(NGX_THREADS)
+#error ngx_http_infer_module needs nginx built with --with-threads
+#endif
+
+#include <ngx_thread_pool.h>
+
+#include <infer.h>
+
+
+/* RFC 2046: a boundary has 1 to 70 characters */
+#define NGX_HTTP_INFER_BOUNDARY_LEN  70
+
+
+typedef struct ngx_http_infer_ctx_s        ngx_http_infer_ctx_t;
+typedef struct ngx_http_infer_task_s       ngx_http_infer_task_t;
+typedef struct ngx_http_infer_workspace_s  ngx_http_infer_workspace_t;
+
+
+/* a session that no task uses */
+struct ngx_http_infer_workspace_s {
+    infer_session_t             *session;
+    ngx_http_infer_workspace_t  *next;
+};
+
+
+/* one model file; locations that name the same file share it */
+typedef struct {
+    ngx_str_t                    path;
+    infer_model_t               *model;       /* in the zone, read-only */
+    ngx_array_t                  locations;   /* ngx_http_infer_loc_conf_t * */
+
+    /* of this worker: idle sessions, the last used first */
+    ngx_atomic_t                 lock;
+    ngx_http_infer_workspace_t  *idle;
+} ngx_http_infer_model_t;
+
+
+/* what infer_model makes of a location, and who is in it (in this worker) */
+typedef struct {
+    ngx_http_infer_model_t      *model;
+    ngx_str_t                    name;
+    ngx_str_t                    version;     /* empty: none */
+
+    ngx_queue_t                  waiting;     /* ngx_http_infer_ctx_t */
+    ngx_uint_t                   nwaiting;
+    ngx_uint_t                   nrunning;    /* tasks given to the pool */
+} ngx_http_infer_endpoint_t;
+
+
+typedef struct {
+    ngx_http_infer_endpoint_t   *endpoint;    /* NULL: not ours */
+    ngx_array_t                 *labels;      /* ngx_str_t; NULL: no file */
+    ngx_array_t                 *settings;    /* ngx_str_t; infer_preprocess */
+    ngx_uint_t                   top_k;
+    ngx_thread_pool_t           *thread_pool;
+    size_t                       max_pixels;
+    ngx_uint_t                   queue;
+    ngx_msec_t                   timeout;
+    ngx_flag_t                   ignore_client_abort;
+    ngx_array_t                 *error_pages; /* ngx_http_err_page_t; the
+                                                 user's */
+
+    /* the model's preprocessing with the settings applied, and checked */
+    infer_preprocess_t           preprocess;
+} ngx_http_infer_loc_conf_t;
+
+
+/*
+ * All that a thread touches.  It is no part of the request's memory: when the
+ * request ends first, it only cuts the tie (ctx = NULL), and the completion
+ * handler frees the task.
+ */
+struct ngx_http_infer_task_s {
+    ngx_thread_task_t            thread;
+    ngx_http_infer_loc_conf_t   *conf;
+
+    /* event loop only */
+    ngx_http_infer_ctx_t        *ctx;
+
+    /* set by the event loop, read by the thread before it starts to work */
+    ngx_atomic_t                 cancelled;
+
+    u_char                      *body;
+    size_t                       size;
+
+    /* the part of the body that is yet to be read from a temporary file */
+    ngx_fd_t                     fd;          /* a duplicate, or invalid */
+    off_t                        file_pos;
+    u_char                      *file_body;
+    size_t                       file_size;
+
+    /* multipart/form-data, if boundary_len is not 0 */
+    size_t                       boundary_len;
+    u_char                       boundary[NGX_HTTP_INFER_BOUNDARY_LEN];
+
+    /* the outcome: 200 and ntop classes, or another status and err */
+    ngx_uint_t                   status;
+    infer_error_t                err;
+    uint64_t                     started;     /* nanoseconds, monotonic */
+    uint64_t                     finished;
+    size_t                       ntop;
+    infer_class_t               *top;
+};
+
+
+/* a request from the end of its body to its answer */
+struct ngx_http_infer_ctx_s {
+    ngx_http_request_t          *request;
+    ngx_http_infer_loc_conf_t   *conf;
+    ngx_event_t                  timer;       /* infer_timeout */
+    uint64_t                     admitted;    /* nanoseconds, monotonic */
+
+    ngx_queue_t                  queue;       /* while it waits */
+    ngx_http_infer_task_t       *task;        /* while it runs */
+    unsigned                     waiting:1;
+};
+
+
+typedef enum {
+    NGX_HTTP_INFER_CLASS = 0,
+    NGX_HTTP_INFER_LABEL,
+    NGX_HTTP_INFER_CONFIDENCE,
+    NGX_HTTP_INFER_MODEL,
+    NGX_HTTP_INFER_MODEL_VERSION,
+    NGX_HTTP_INFER_TIME,
+    NGX_HTTP_INFER_QUEUE_TIME,
+    NGX_HTTP_INFER_ERROR,
+    NGX_HTTP_INFER_VARIABLES
+} ngx_http_infer_variable_e;
+
+
+extern ngx_module_t  ngx_http_infer_module;
+
+
+/* model.c: configuration time; errors are logged in full */
+
+/*
+ * The model in this file, and the zone it is going to be built in.  NULL on
+ * error.
+ */
+ngx_http_infer_model_t *ngx_http_infer_add_model(ngx_conf_t *cf,
+    ngx_str_t *file);
+
+/* A label for each line of a file.  NULL on error. */
+ngx_array_t *ngx_http_infer_read_labels(ngx_conf_t *cf, ngx_str_t *file);
+
+/* The label of a class; len 0 where it has none. */
+ngx_str_t ngx_http_infer_label(ngx_http_infer_loc_conf_t *conf,
+    size_t class_id);
+
+
+/* body.c */
+
+/* The type of the body: NGX_OK, or NGX_DECLINED with the reason. */
+ngx_int_t ngx_http_infer_body_type(ngx_http_request_t *r,
+    ngx_str_t *boundary, const char **reason);
+
+off_t ngx_http_infer_body_size(ngx_http_request_t *r);
+
+/* Gives the task a body of its own.  NGX_OK or NGX_ERROR, logged. */
+ngx_int_t ngx_http_infer_body_take(ngx_http_request_t *r,
+    ngx_http_infer_task_t *task);
+
+/*
+ * In the thread: reads what is in a file, finds the image in a multipart
+ * body.  NGX_OK and the image, which lies in the task's body; NGX_ERROR with
+ * the task's status and err set.
+ */
+ngx_int_t ngx_http_infer_body_image(ngx_http_infer_task_t *task,
+    ngx_str_t *image);
+
+
+/* multipart.c: no nginx request, no memory but the data it is given */
+
+/* NGX_OK, NGX_DECLINED: no multipart/form-data; NGX_ERROR: bad boundary. */
+ngx_int_t ngx_http_infer_multipart_boundary(ngx_str_t *content_type,
+    ngx_str_t *boundary);
+
+/*
+ * The content of the first part that is named file, image or data.  NGX_OK,
+ * or NGX_ERROR with the reason.
+ */
+ngx_int_t ngx_http_infer_multipart_find(ngx_str_t *body, ngx_str_t *boundary,
+    ngx_str_t *part, const char **reason);
+
+
+/* task.c */
+
+/* A pool cleanup: frees the sessions of an ngx_http_infer_model_t. */
+void ngx_http_infer_free_workspaces(void *data);
+
+/*
+ * Starts the request or puts it in the queue: NGX_DONE, it will be finalized
+ * later; else the code to finalize it with.
+ */
+ngx_int_t ngx_http_infer_submit(ngx_http_request_t *r,
+    ngx_http_infer_loc_conf_t *conf);
+
+/* In the thread: the outcome is an error. */
+void ngx_http_infer_task_fail(ngx_http_infer_task_t *task, ngx_uint_t status,
+    const char *reason);
+
+
+/* response.c: each sends a JSON answer and returns the code to finalize */
+
+ngx_int_t ngx_http_infer_send_result(ngx_http_request_t *r,
+    ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_send_description(ngx_http_request_t *r);
+ngx_int_t ngx_http_infer_send_options(ngx_http_request_t *r);
+
+/* An error_page of the configuration for this status goes first. */
+ngx_int_t ngx_http_infer_send_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *reason);
+
+/* Whether a text may stand in an answer, a header and a log: UTF-8 without
+   control characters. */
+ngx_int_t ngx_http_infer_text_valid(ngx_str_t *text);
+
+
+/* variables.c */
+
+ngx_int_t ngx_http_infer_add_variables(ngx_conf_t *cf);
+
+/* The text must live as long as the request. */
+void ngx_http_infer_set_variable(ngx_http_request_t *r,
+    ngx_http_infer_variable_e variable, ngx_str_t *text);
+
+ngx_uint_t ngx_http_infer_variable_is_set(ngx_http_request_t *r,
+    ngx_http_infer_variable_e variable);
+
+/* Class, label, confidence and times of a task that has run. */
+ngx_int_t ngx_http_infer_set_result_variables(ngx_http_request_t *r,
+    ngx_http_infer_ctx_t *ctx, ngx_http_infer_task_t *task);
+
+
+#endif /* _NGX_HTTP_INFER_MODULE_H_INCLUDED_ */

@@ -1,0 +1,577 @@
+
+/*
+ * A request from the end of its body to its answer.
+ *
+ * At most infer_queue requests of a location are with the thread pool, as
+ * many more wait here in order; beyond that they are refused.  A request that
+ * waits or runs is an ordinary nginx request that waits for an event: it may
+ * be terminated at any time, its cleanup handler then takes it out of the
+ * queue or cuts the tie to its task.  Its timer also keeps a worker that is
+ * shutting down alive until the answer is sent.
+ */
+
+
+#include "ngx_http_infer_module.h"
+
+
+#ifndef NGX_HTTP_UNPROCESSABLE_ENTITY
+#define NGX_HTTP_UNPROCESSABLE_ENTITY  422
+#endif
+
+
+static ngx_int_t ngx_http_infer_watch_client(ngx_http_request_t *r);
+static ngx_int_t ngx_http_infer_start(ngx_http_infer_ctx_t *ctx);
+static void ngx_http_infer_start_waiting(ngx_http_infer_endpoint_t *ep);
+static ngx_http_infer_task_t *ngx_http_infer_create_task(
+    ngx_http_infer_ctx_t *ctx);
+static void ngx_http_infer_free_task(ngx_http_infer_task_t *task);
+static void ngx_http_infer_task_done(ngx_event_t *ev);
+static void ngx_http_infer_timeout(ngx_event_t *ev);
+static void ngx_http_infer_detach(void *data);
+static void ngx_http_infer_finish(ngx_http_request_t *r, ngx_int_t rc);
+
+static void ngx_http_infer_task_handler(void *data, ngx_log_t *log);
+static void ngx_http_infer_task_run(ngx_http_infer_task_t *task);
+static void ngx_http_infer_task_classify(ngx_http_infer_task_t *task,
+    const infer_image_t *img);
+static ngx_uint_t ngx_http_infer_image_status(infer_image_status_t status);
+static ngx_http_infer_workspace_t *ngx_http_infer_get_workspace(
+    ngx_http_infer_model_t *model, infer_error_t *err);
+static void ngx_http_infer_put_workspace(ngx_http_infer_model_t *model,
+    ngx_http_infer_workspace_t *ws);
+static uint64_t ngx_http_infer_now(void);
+
+
+ngx_int_t
+ngx_http_infer_submit(ngx_http_request_t *r, ngx_http_infer_loc_conf_t *conf)
+{
+    ngx_http_cleanup_t         *cln;
+    ngx_http_infer_ctx_t       *ctx;
+    ngx_http_infer_endpoint_t  *ep;
+
+    ep = conf->endpoint;
+
+    if (ep->nrunning >= conf->queue && ep->nwaiting >= conf->queue) {
+        return ngx_http_infer_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                         "too many requests in the queue");
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_infer_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_infer_detach;
+    cln->data = ctx;
+
+    ctx->request = r;
+    ctx->conf = conf;
+    ctx->admitted = ngx_http_infer_now();
+
+    ctx->timer.handler = ngx_http_infer_timeout;
+    ctx->timer.data = ctx;
+    ctx->timer.log = r->connection->log;
+
+    if (ep->nrunning < conf->queue) {
+
+        if (ngx_http_infer_start(ctx) != NGX_OK) {
+            return ngx_http_infer_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                             "out of memory");
+        }
+
+    } else {
+        ngx_queue_insert_tail(&ep->waiting, &ctx->queue);
+        ep->nwaiting++;
+        ctx->waiting = 1;
+    }
+
+    ngx_add_timer(&ctx->timer, conf->timeout);
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (r == r->main && !conf->ignore_client_abort
+        && ngx_http_infer_watch_client(r) != NGX_OK)
+    {
+        ngx_http_infer_detach(ctx);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_infer_watch_client(ngx_http_request_t *r)
+{
+    ngx_event_t  *rev;
+
+    rev = r->connection->read;
+
+    r->read_event_handler = ngx_http_test_reading;
+
+    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (rev->ready) {
+        /* the client may have closed the connection right after the body */
+        ngx_post_event(rev, &ngx_posted_events);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_start(ngx_http_infer_ctx_t *ctx)
+{
+    ngx_http_infer_task_t  *task;
+
+    task = ngx_http_infer_create_task(ctx);
+    if (task == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_thread_task_post(ctx->conf->thread_pool, &task->thread)
+        != NGX_OK)
+    {
+        ngx_http_infer_free_task(task);
+        return NGX_ERROR;
+    }
+
+    ctx->task = task;
+    ctx->conf->endpoint->nrunning++;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_infer_start_waiting(ngx_http_infer_endpoint_t *ep)
+{
+    ngx_int_t              rc;
+    ngx_queue_t           *q;
+    ngx_http_infer_ctx_t  *ctx;
+
+    while (!ngx_queue_empty(&ep->waiting)) {
+
+        q = ngx_queue_head(&ep->waiting);
+        ctx = ngx_queue_data(q, ngx_http_infer_ctx_t, queue);
+
+        if (ep->nrunning >= ctx->conf->queue) {
+            return;
+        }
+
+        ngx_queue_remove(q);
+        ep->nwaiting--;
+        ctx->waiting = 0;
+
+        if (ngx_http_infer_start(ctx) != NGX_OK) {
+            ngx_http_infer_detach(ctx);
+
+            rc = ngx_http_infer_send_error(ctx->request,
+                                           NGX_HTTP_SERVICE_UNAVAILABLE,
+                                           "out of memory");
+
+            ngx_http_infer_finish(ctx->request, rc);
+        }
+    }
+}
+
+
+static ngx_http_infer_task_t *
+ngx_http_infer_create_task(ngx_http_infer_ctx_t *ctx)
+{
+    size_t                  ntop;
+    ngx_str_t               boundary;
+    const char             *reason;
+    ngx_http_request_t     *r;
+    ngx_http_infer_task_t  *task;
+
+    r = ctx->request;
+
+    /* there is a class to tell even if no "top" is asked for */
+
+    ntop = ngx_max(ctx->conf->top_k, 1);
+
+    task = ngx_calloc(sizeof(ngx_http_infer_task_t)
+                      + ntop * sizeof(infer_class_t), r->connection->log);
+    if (task == NULL) {
+        return NULL;
+    }
+
+    task->thread.ctx = task;
+    task->thread.handler = ngx_http_infer_task_handler;
+    task->thread.event.data = task;
+    task->thread.event.handler = ngx_http_infer_task_done;
+
+    task->conf = ctx->conf;
+    task->ctx = ctx;
+    task->fd = NGX_INVALID_FILE;
+    task->ntop = ntop;
+    task->top = (infer_class_t *) (task + 1);
+
+    /* it was valid before the body was read */
+
+    if (ngx_http_infer_body_type(r, &boundary, &reason) == NGX_OK) {
+        task->boundary_len = boundary.len;
+        ngx_memcpy(task->boundary, boundary.data, boundary.len);
+    }
+
+    if (ngx_http_infer_body_take(r, task) != NGX_OK) {
+        ngx_http_infer_free_task(task);
+        return NULL;
+    }
+
+    return task;
+}
+
+
+static void
+ngx_http_infer_free_task(ngx_http_infer_task_t *task)
+{
+    if (task->fd != NGX_INVALID_FILE) {
+        (void) ngx_close_file(task->fd);
+    }
+
+    if (task->body) {
+        ngx_free(task->body);
+    }
+
+    ngx_free(task);
+}
+
+
+/* the thread is done with the task; its request may be gone */
+
+static void
+ngx_http_infer_task_done(ngx_event_t *ev)
+{
+    ngx_int_t                   rc;
+    ngx_http_request_t         *r;
+    ngx_http_infer_ctx_t       *ctx;
+    ngx_http_infer_task_t      *task;
+    ngx_http_infer_endpoint_t  *ep;
+
+    task = ev->data;
+    ep = task->conf->endpoint;
+
+    ep->nrunning--;
+
+    /* first, so that the threads go on while the answer is written */
+
+    ngx_http_infer_start_waiting(ep);
+
+    ctx = task->ctx;
+
+    if (ctx == NULL) {
+        ngx_http_infer_free_task(task);
+        return;
+    }
+
+    r = ctx->request;
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "infer task: %ui \"%V\"", task->status, &r->uri);
+
+    ngx_http_infer_detach(ctx);
+
+    rc = ngx_http_infer_set_result_variables(r, ctx, task);
+
+    if (rc != NGX_OK) {
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    } else if (task->status == NGX_HTTP_OK) {
+        rc = ngx_http_infer_send_result(r, task);
+
+    } else {
+        rc = ngx_http_infer_send_error(r, task->status, task->err.text);
+    }
+
+    ngx_http_infer_free_task(task);
+
+    ngx_http_infer_finish(r, rc);
+}
+
+
+static void
+ngx_http_infer_timeout(ngx_event_t *ev)
+{
+    ngx_int_t              rc;
+    ngx_http_request_t    *r;
+    ngx_http_infer_ctx_t  *ctx;
+
+    ctx = ev->data;
+    r = ctx->request;
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    ngx_http_infer_detach(ctx);
+
+    rc = ngx_http_infer_send_error(r, NGX_HTTP_GATEWAY_TIME_OUT,
+                                   "no answer within infer_timeout");
+
+    ngx_http_infer_finish(r, rc);
+}
+
+
+/* the request waits for nothing any more; may be called again */
+
+static void
+ngx_http_infer_detach(void *data)
+{
+    ngx_http_infer_ctx_t *ctx = data;
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+
+    if (ctx->waiting) {
+        ngx_queue_remove(&ctx->queue);
+        ctx->conf->endpoint->nwaiting--;
+        ctx->waiting = 0;
+    }
+
+    if (ctx->task) {
+        ctx->task->cancelled = 1;
+        ctx->task->ctx = NULL;
+        ctx->task = NULL;
+    }
+}
+
+
+static void
+ngx_http_infer_finish(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    ngx_http_finalize_request(r, rc);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/*
+ * From here on: in a thread.  Nothing is touched but the task, what is
+ * constant in its configuration, and the idle list.
+ */
+
+static void
+ngx_http_infer_task_handler(void *data, ngx_log_t *log)
+{
+    ngx_http_infer_task_t *task = data;
+
+    task->started = ngx_http_infer_now();
+
+    /* a worker that exits at once waits for its threads, but for no answer */
+
+    if (!task->cancelled && !ngx_terminate) {
+        ngx_http_infer_task_run(task);
+    }
+
+    task->finished = ngx_http_infer_now();
+}
+
+
+static void
+ngx_http_infer_task_run(ngx_http_infer_task_t *task)
+{
+    ngx_str_t                   body;
+    infer_image_t               img, prepared;
+    infer_image_status_t        status;
+    ngx_http_infer_loc_conf_t  *conf;
+
+    conf = task->conf;
+
+    if (ngx_http_infer_body_image(task, &body) != NGX_OK) {
+        return;
+    }
+
+    status = infer_image_decode(body.data, body.len, conf->max_pixels,
+                                &conf->preprocess, &img, &task->err);
+
+    if (status != INFER_IMAGE_OK) {
+        task->status = ngx_http_infer_image_status(status);
+        return;
+    }
+
+    if (infer_image_prepare(&img, &conf->preprocess, &prepared, &task->err)
+        == 0)
+    {
+        ngx_http_infer_task_classify(task, &prepared);
+        infer_image_free(&prepared);
+
+    } else {
+        /* a long and thin image becomes huge when its short side grows */
+        task->status = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    infer_image_free(&img);
+}
+
+
+static void
+ngx_http_infer_task_classify(ngx_http_infer_task_t *task,
+    const infer_image_t *img)
+{
+    int                          rc;
+    ngx_http_infer_model_t      *model;
+    ngx_http_infer_workspace_t  *ws;
+
+    model = task->conf->endpoint->model;
+
+    ws = ngx_http_infer_get_workspace(model, &task->err);
+
+    if (ws == NULL) {
+        task->status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        return;
+    }
+
+    rc = infer_session_set_image(ws->session, 0, img,
+                                 &task->conf->preprocess);
+    if (rc == 0) {
+        infer_session_run(ws->session, NULL);
+        task->ntop = infer_session_top(ws->session, 0, task->top,
+                                       task->ntop);
+    }
+
+    ngx_http_infer_put_workspace(model, ws);
+
+    if (rc != 0) {
+        ngx_http_infer_task_fail(task, NGX_HTTP_UNPROCESSABLE_ENTITY,
+                                 "the image has not the size of the model's "
+                                 "input");
+
+    } else if (task->ntop == 0) {
+        ngx_http_infer_task_fail(task, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                 "the model's scores are not finite");
+
+    } else {
+        task->status = NGX_HTTP_OK;
+    }
+}
+
+
+void
+ngx_http_infer_task_fail(ngx_http_infer_task_t *task, ngx_uint_t status,
+    const char *reason)
+{
+    task->status = status;
+
+    ngx_cpystrn((u_char *) task->err.text, (u_char *) reason,
+                sizeof(task->err.text));
+}
+
+
+static ngx_uint_t
+ngx_http_infer_image_status(infer_image_status_t status)
+{
+    switch (status) {
+
+    case INFER_IMAGE_UNKNOWN:
+        return NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+
+    case INFER_IMAGE_TOO_LARGE:
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+
+    case INFER_IMAGE_NO_MEMORY:
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+
+    default: /* INFER_IMAGE_CORRUPT */
+        return NGX_HTTP_BAD_REQUEST;
+    }
+}
+
+
+/*
+ * Sessions are taken by threads, not on the event loop: so there are never
+ * more of them than threads have worked on the model at once, and a new one
+ * is planned where its time does not matter.
+ */
+
+static ngx_http_infer_workspace_t *
+ngx_http_infer_get_workspace(ngx_http_infer_model_t *model,
+    infer_error_t *err)
+{
+    ngx_http_infer_workspace_t  *ws;
+
+    ngx_spinlock(&model->lock, 1, 2048);
+
+    ws = model->idle;
+
+    if (ws) {
+        model->idle = ws->next;
+    }
+
+    ngx_unlock(&model->lock);
+
+    if (ws) {
+        return ws;
+    }
+
+    ws = malloc(sizeof(ngx_http_infer_workspace_t));
+    if (ws == NULL) {
+        ngx_cpystrn((u_char *) err->text, (u_char *) "out of memory",
+                    sizeof(err->text));
+        return NULL;
+    }
+
+    ws->session = infer_session_create(model->model, 1, 1, err);
+
+    if (ws->session == NULL) {
+        free(ws);
+        return NULL;
+    }
+
+    return ws;
+}
+
+
+static void
+ngx_http_infer_put_workspace(ngx_http_infer_model_t *model,
+    ngx_http_infer_workspace_t *ws)
+{
+    ngx_spinlock(&model->lock, 1, 2048);
+
+    ws->next = model->idle;
+    model->idle = ws;
+
+    ngx_unlock(&model->lock);
+}
+
+
+void
+ngx_http_infer_free_workspaces(void *data)
+{
+    ngx_http_infer_model_t *model = data;
+
+    ngx_http_infer_workspace_t  *ws;
+
+    while (model->idle) {
+        ws = model->idle;
+        model->idle = ws->next;
+
+        infer_session_free(ws->session);
+        free(ws);
+    }
+}
+
+
+static uint64_t
+ngx_http_infer_now(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
