@@ -1,0 +1,61 @@
+#!/bin/sh
+# make test-models: the engine against PIL, torchvision and ONNX Runtime on
+# real architectures, the module against the infer command.
+#
+#     t/models/run.sh BUILD
+#
+# Models, inputs and reference outputs stay under BUILD/models; they are made
+# again only when they are older than what makes them.
+
+set -e
+
+BUILD=${1:?usage: run.sh BUILD}
+MODELS=$BUILD/models
+ORT=1.30.0
+
+export BUILD
+export NODE_PATH="$MODELS/node/node_modules"
+
+# The package ships its CPU library; its install script would fetch the CUDA
+# one on top.
+if [ ! -e "$MODELS/node/$ORT" ]; then
+    npm install --prefix "$MODELS/node" --ignore-scripts --no-audit \
+        --no-fund --loglevel=error "onnxruntime-node@$ORT"
+    touch "$MODELS/node/$ORT"
+fi
+
+/usr/bin/python3 t/models/export.py "$MODELS"
+
+for model in "$MODELS"/*.onnx; do
+    name=$(basename "$model" .onnx)
+    output=$MODELS/reference/$name
+
+    # The size of the input is the only thing that a name does not tell.
+    case $name in
+    *_training)     continue ;;
+    inception_v3)   inputs="299_5 299_0" ;;
+    resnet18)       inputs="224_5 224_0 photo_224" ;;
+    resnet18_fixed) inputs="224_0" ;;
+    *)              inputs="224_5 224_0" ;;
+    esac
+
+    if [ "$output/done" -nt "$model" ] \
+       && [ "$output/done" -nt t/models/reference.js ]
+    then
+        continue
+    fi
+
+    set --
+    for input in $inputs; do
+        set -- "$@" "$MODELS/input/$input.npy"
+    done
+
+    mkdir -p "$output"
+    node t/models/reference.js "$model" "$output" "$@"
+    touch "$output/done"
+done
+
+status=0
+prove --timer -v -e /usr/bin/python3 t/models/image.py || status=1
+prove --timer -v t/models/*.t || status=1
+exit $status
