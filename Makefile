@@ -69,7 +69,7 @@ endef
 
 
 .PHONY: all engine cli module unit run test test-asan test-all test-models \
-        test-static packages packages-test packages-models clean help
+        test-static packages packages-test packages-models clean help FORCE
 .SECONDARY:
 
 all: cli module
@@ -119,9 +119,15 @@ $(BUILD)/infer: $(CLI_OBJ) $(BUILD)/libinfer.a
 
 module: $(MODULE)
 
+# The list of sources; its time changes only when it does.
+$(BUILD)/sources: FORCE
+	@mkdir -p $(@D)
+	@echo '$(ENGINE_SRC) $(MODULE_SRC)' | cmp -s - $@ \
+	    || echo '$(ENGINE_SRC) $(MODULE_SRC)' > $@
+
 # nginx's own build, out of tree: configured anew when the list of sources
 # changes, then left to nginx's makefile.
-$(BUILD)/nginx/Makefile: config Makefile
+$(BUILD)/nginx/Makefile: config Makefile $(BUILD)/sources
 	@mkdir -p $(@D)
 	@echo '  CONF  $@'
 	@cd $(NGINX_SRC) && . ./conf_flags && bash ./configure \
@@ -156,7 +162,7 @@ run: packages
 
 # ---- tests -----------------------------------------------------------------
 
-$(BUILD)/t/%: t/engine/%.c t/engine/tap.h $(BUILD)/libinfer.a
+$(BUILD)/t/%: t/engine/%.c $(wildcard t/engine/*.h) $(BUILD)/libinfer.a
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	@$(CC) $(ENGINE_CFLAGS) $(CFLAGS) -It/engine -o $@ $< \

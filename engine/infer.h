@@ -104,7 +104,7 @@ typedef struct {
     int32_t        crop;
     infer_color_t  color;
     int32_t        exif;          /* 1: apply the EXIF orientation */
-    float          mean[3];       /* gray: mean[0] */
+    float          mean[3];       /* of red, green, blue; gray: mean[0] */
     float          std[3];
 } infer_preprocess_t;
 
@@ -179,7 +179,10 @@ typedef struct {
 } infer_input_shape_t;
 
 typedef struct {
-    /* Shapes for inputs whose file leaves dimensions open. */
+    /*
+     * Shapes for inputs whose file leaves dimensions open; the name "" is
+     * that of the only input.
+     */
     const infer_input_shape_t   *shapes;
     size_t                       n_shapes;
 
@@ -332,7 +335,7 @@ void infer_session_set_input(infer_session_t *session, size_t i,
  * Writes a prepared image into place n of the batch of input 0, of a model
  * that has passed infer_model_check_preprocess.  -1, and nothing is written,
  * where the image has not the size of the model's input (possible when pp
- * neither resizes nor crops).
+ * neither resizes nor crops).  Not for two images at once.
  */
 int infer_session_set_image(infer_session_t *session, size_t n,
     const infer_image_t *img, const infer_preprocess_t *pp);

@@ -299,7 +299,7 @@ qr/\[emerg\].*10 classes.*2\b/
 
 === labels: more than classes
 --- user_files eval
-[['many', join '', map { "$_\n" } 1 .. 11]]
+[['many', CORE::join '', map { "$_\n" } 1 .. 11]]
 --- config
 location /p { $TEST_NGINX_FASHION infer_labels $TEST_NGINX_HTML/many; }
 --- error_log eval

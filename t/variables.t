@@ -198,7 +198,7 @@ location /predict { $TEST_NGINX_FASHION internal; }
 
 === a label of many bytes, with quotes
 --- user_files eval
-[['labels', join '', map { "\"$_\" \xe2\x82\xac " . ("x" x 300) . "\n" }
+[['labels', CORE::join '', map { "\"$_\" \xe2\x82\xac " . ("x" x 300) . "\n" }
   0 .. 9]]
 --- config
 location /predict {

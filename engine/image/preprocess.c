@@ -28,10 +28,10 @@ preprocess_size(int32_t *size, const char *value)
 
     n = strtol(value, &end, 10);
 
-    if (value[0] < '0' || value[0] > '9' || *end != '\0' || n < 1
+    if (value[0] < '0' || value[0] > '9' || *end != '\0' || n < 0
         || n > PREPROCESS_MAX_SIZE)
     {
-        return "a whole number from 1 to 16384";
+        return "a whole number from 1 to 16384, or 0 for none";
     }
 
     *size = (int32_t) n;

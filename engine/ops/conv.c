@@ -56,8 +56,8 @@ static void gather_row(const conv_t *conv, const int64_t *at,
     const float *image, float *dst);
 static float *gather_taps(const conv_t *conv, int64_t ow, const float *line,
     float *dst);
-static float *zeros(float *dst, int64_t n);
-static float *copy(float *dst, const float *src, int64_t n);
+static inline float *zeros(float *dst, int64_t n);
+static inline float *copy(float *dst, const float *src, int64_t n);
 static void advance(const conv_t *conv, int64_t *at);
 static taps_t taps_inside(const conv_t *conv, int i, int64_t o);
 static void depthwise_run(const conv_t *conv);
@@ -495,39 +495,54 @@ gather_taps(const conv_t *conv, int64_t ow, const float *line, float *dst)
 }
 
 
-static float *
+/* Mostly there are none. */
+static inline float *
 zeros(float *dst, int64_t n)
 {
-    memset(dst, 0, (size_t) n * sizeof(float));
+    if (n > 0) {
+        memset(dst, 0, (size_t) n * sizeof(float));
+    }
 
     return dst + n;
 }
 
 
-static float *
+/* Few numbers are copied sooner than memcpy is called. */
+static inline float *
 copy(float *dst, const float *src, int64_t n)
 {
-    memcpy(dst, src, (size_t) n * sizeof(float));
+    if (n > 8) {
+        memcpy(dst, src, (size_t) n * sizeof(float));
+        return dst + n;
+    }
+
+    for (int64_t i = 0; i < n; i++) {
+        dst[i] = src[i];
+    }
 
     return dst + n;
 }
 
 
-/* The taps of output o that do not lie in the padding. */
+/* The taps of output o that do not lie in the padding: mostly all. */
 static taps_t
 taps_inside(const conv_t *conv, int i, int64_t o)
 {
     taps_t                 t;
-    int64_t                start, dilation;
+    int64_t                start, dilation, last;
     const infer_window_t  *w = conv->window;
 
     dilation = w->dilation[i];
     start = o * w->stride[i] - w->before[i];
+    last = conv->in[i] - 1 - start;
 
     t.first = start >= 0 ? 0 : (dilation - 1 - start) / dilation;
-    t.end = start >= conv->in[i] ? 0
-                                 : (conv->in[i] - 1 - start) / dilation + 1;
-    t.end = t.end < w->kernel[i] ? t.end : w->kernel[i];
+    t.end = w->kernel[i];
+
+    if (last < (t.end - 1) * dilation) {
+        t.end = last < 0 ? 0 : last / dilation + 1;
+    }
+
     t.first = t.first < t.end ? t.first : t.end;
 
     return t;

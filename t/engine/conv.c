@@ -436,8 +436,8 @@ test_conv_sizes(void)
         const char  *what;
         int          n, h, c, o, k, stride, groups;
     } cases[] = {
-        { "weights beyond the cache, few rows", 1, 5, 256, 160, 3, 1, 1 },
-        { "weights beyond the cache, many rows", 1, 11, 512, 320, 1, 1, 1 },
+        { "weights beyond the cache, few rows", 1, 5, 100, 150, 3, 1, 1 },
+        { "weights beyond the cache, many rows", 1, 7, 420, 330, 1, 1, 1 },
         { "rows 4 KB apart", 1, 6, 1024, 40, 1, 1, 1 },
         { "gathered rows 4 KB apart", 1, 9, 1024, 24, 1, 2, 1 },
         { "one row", 1, 1, 300, 1000, 1, 1, 1 },
@@ -509,7 +509,7 @@ test_batch(void)
 {
     product_t  p;
     static const int  cases[][5] = {
-        { 7, 33, 50, 3, 1 }, { 5, 256, 160, 3, 1 }, { 6, 100, 70, 1, 1 },
+        { 7, 33, 50, 3, 1 }, { 5, 100, 150, 3, 1 }, { 6, 100, 70, 1, 1 },
         { 9, 40, 40, 3, 40 }, { 1, 300, 100, 1, 1 }
     };
 

@@ -239,7 +239,7 @@ test_refusals(void)
 {
     infer_error_t  err;
     fixture_t     *png;
-    uint8_t        huge[4096];
+    uint8_t        huge[4096], table[6 + 17 + 2040];
 
     static const struct {
         const char  *what, *data;
@@ -293,6 +293,15 @@ test_refusals(void)
 
     ok(decode_copy(huge, png->size, 25000000, &err) == INFER_IMAGE_TOO_LARGE,
        "a PNG of 30000 x 30000: %s", err.text);
+
+    /* A Huffman table of 2040 codes: stb_image would write past its own. */
+
+    memset(table, 0, sizeof(table));
+    memcpy(table, "\xff\xd8\xff\xc4\x08\x0b", 6);
+    memset(table + 15, 255, 8);
+    ok(decode_copy(table, sizeof(table), MAX_PIXELS, &err)
+       == INFER_IMAGE_CORRUPT && strstr(err.text, "Huffman"),
+       "a JPEG with a table that is too long: %s", err.text);
 
     huge[40] ^= 1;
     ok(decode_copy(huge, png->size, (size_t) 1 << 30, &err)

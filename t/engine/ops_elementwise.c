@@ -448,7 +448,8 @@ test_cast_limits(void)
                             3e9f, -0.5f, 1e30f };
     int64_t         big[] = { INT64_MAX, INT64_MIN, 0x100000001, 16777217,
                               -1, 1ll << 53 };
-    double          d[] = { 1 + 0x1p-24 + 0x1p-52, 1e300, -9.3e18, 9.3e18 };
+    double          d[] = { 1 + 0x1p-24 + 0x1p-52, 1e300, -9.3e18, 9.3e18,
+                            0x1p63, 0x1p64 };
     uint8_t         odd[] = { 0, 2, 255 };
     infer_tensor_t  y;
 
@@ -467,12 +468,13 @@ test_cast_limits(void)
     y = cast(INFER_F32, INFER_BOOL, 10, f);
     good &= get(&y, 4) == 1 && get(&y, 8) == 1;
     free(y.data);
-    y = cast(INFER_F64, INFER_I64, 4, d);
+    y = cast(INFER_F64, INFER_I64, 6, d);
     good &= get(&y, 1) == INT64_MAX && get(&y, 2) == INT64_MIN
-            && get(&y, 3) == INT64_MAX;
+            && get(&y, 3) == INT64_MAX && get(&y, 4) == INT64_MAX;
     free(y.data);
-    y = cast(INFER_F64, INFER_U64, 4, d);
+    y = cast(INFER_F64, INFER_U64, 6, d);
     good &= get(&y, 1) == UINT64_MAX && get(&y, 2) == 0
+            && get(&y, 5) == UINT64_MAX
             && ((uint64_t *) y.data)[3] == 9300000000000000000u;
     free(y.data);
     ok(good, "floats to integers: toward zero, saturated, NaN is 0");

@@ -471,7 +471,7 @@ test_slice_of_batch(void)
 static void
 test_refusals(void)
 {
-    int64_t          d[] = { 4, 3 }, d2[] = { 4, 2 }, one = 1, many = 1 << 20;
+    int64_t          d[] = { 4, 3 }, d2[] = { 4, 2 }, one = 1;
     infer_param_t    param;
     infer_tensor_t   x = tensor(INFER_F32, 2, d), z = tensor(INFER_F32, 2, d2);
     infer_tensor_t   i = tensor(INFER_I64, 1, &one), *xs[] = { &x, &z };
@@ -519,6 +519,20 @@ test_refusals(void)
     ok(refused(INFER_OP_GATHER, &param, xx, 2, 1, 0, "float32"),
        "gather refuses indices that are floats");
 
+    free(x.data);
+    free(z.data);
+    free(i.data);
+    free(s.data);
+}
+
+
+static void
+test_bounds(void)
+{
+    int64_t          d[] = { 4, 3 }, many = 1 << 20;
+    infer_param_t    param;
+    infer_tensor_t   x = tensor(INFER_F32, 2, d), *xs[] = { &x };
+
     memset(&param, 0, sizeof(param));
     param.slice.step[0] = param.slice.step[1] = 1;
     param.slice.count[0] = infer_dim(4);
@@ -555,9 +569,6 @@ test_refusals(void)
        "pad refuses an unknown mode");
 
     free(x.data);
-    free(z.data);
-    free(i.data);
-    free(s.data);
 }
 
 
@@ -572,6 +583,7 @@ main(void)
     test_gather();
     test_slice_of_batch();
     test_refusals();
+    test_bounds();
 
     return done();
 }

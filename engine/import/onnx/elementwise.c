@@ -329,7 +329,8 @@ onnx_op_where(onnx_t *o, onnx_node_t *node)
 
     memset(&p, 0, sizeof(p));
 
-    return onnx_result(node, onnx_emit(o, node, INFER_OP_WHERE, &p, node->in, 3));
+    return onnx_result(node, onnx_emit(o, node, INFER_OP_WHERE, &p, node->in,
+                                       3));
 }
 
 

@@ -141,10 +141,10 @@ onnx_text(onnx_t *o, onnx_bytes_t bytes)
 static int
 read_opset(onnx_t *o, onnx_bytes_t message)
 {
-    int            rc;
-    int64_t        version;
-    onnx_field_t   f;
-    onnx_bytes_t   domain;
+    int           rc;
+    int64_t       version;
+    onnx_field_t  f;
+    onnx_bytes_t  domain;
 
     version = 0;
     memset(&domain, 0, sizeof(domain));

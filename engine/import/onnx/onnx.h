@@ -409,7 +409,7 @@ int onnx_op_dropout(onnx_t *o, onnx_node_t *node);
 
 /* resize.c */
 int onnx_op_resize(onnx_t *o, onnx_node_t *node);
-int onnx_op_upsample(onnx_t *o, onnx_node_t *node);        /* Resize before 11 */
+int onnx_op_upsample(onnx_t *o, onnx_node_t *node);     /* Resize before 11 */
 
 /* constant.c */
 int onnx_op_constant(onnx_t *o, onnx_node_t *node);

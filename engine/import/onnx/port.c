@@ -144,6 +144,15 @@ onnx_import_inputs(onnx_t *o)
     }
 
     for (size_t i = 0; i < o->options->n_shapes; i++) {
+        if (o->options->shapes[i].name[0] == '\0') {
+            if (n == 1) {
+                continue;
+            }
+
+            return infer_graph_fail(o->g, "the model has %zu inputs: say "
+                                    "which one the shape is for", n);
+        }
+
         def = onnx_find(o, o->options->shapes[i].name);
 
         if (def == NULL || def->origin != ONNX_INPUT) {
@@ -273,7 +282,9 @@ static const infer_input_shape_t *
 given_shape(const onnx_t *o, const char *name)
 {
     for (size_t i = 0; i < o->options->n_shapes; i++) {
-        if (strcmp(o->options->shapes[i].name, name) == 0) {
+        if (o->options->shapes[i].name[0] == '\0'
+            || strcmp(o->options->shapes[i].name, name) == 0)
+        {
             return &o->options->shapes[i];
         }
     }

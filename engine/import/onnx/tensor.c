@@ -500,6 +500,7 @@ onnx_external_path(const char *model, onnx_bytes_t location,
 
         if (strncmp(path, dir, len) == 0 && path[len] == '/') {
             free(dir);
+            *why = NULL;
             return path;
         }
     }

@@ -77,7 +77,8 @@ def gifs():
             ("nopalette", ((13, 11), (0, 0, 13, 11)), {})):
         yield name, gif(*args, 4, **kw)
     # More strings than the table holds, and no clear code after that.
-    yield "full", gif((90, 110), (0, 0, 90, 110), 4, a, clear_when_full=False)
+    yield "full", gif((90, 90), (0, 0, 90, 90), 8, rng.bytes(768),
+                      clear_when_full=False)
 
 
 def bmps():

@@ -12,12 +12,15 @@ package Fixture::Nginx;
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 
+my $top = abs_path(dirname(__FILE__) . '/../../..');
 my %given;
 
 
@@ -192,8 +195,12 @@ sub spawn {
     my $pid = fork // die "fork: $!\n";
 
     if (!$pid) {
-        $ENV{LD_PRELOAD} = $ENV{TEST_NGINX_LD_PRELOAD}
-            if length($ENV{TEST_NGINX_LD_PRELOAD} // '');
+        if (length($ENV{TEST_NGINX_LD_PRELOAD} // '')) {
+            $ENV{LD_PRELOAD} = $ENV{TEST_NGINX_LD_PRELOAD};
+            $ENV{LSAN_OPTIONS} //= "suppressions=$top/t/lsan.supp"
+                                   . ':print_suppressions=0';
+        }
+
         open STDIN, '<', '/dev/null';
         open STDOUT, '>>', $self->path('logs/stderr.log');
         open STDERR, '>&', \*STDOUT;
