@@ -283,6 +283,9 @@ test_batch(void)
     shape_is("4,5,6", "with its shape given");
     shape.dim[0] = INFER_BATCH;
     shape_is("N,5,6", "with its shape given for any batch");
+    shape.name = "";
+    shape_is("N,5,6", "given for the only input");
+    shape.name = "x";
     shape.dim[1] = INFER_BATCH;
     refused("dimension 1 of input \"x\" cannot be -1", "batch elsewhere");
     shape.rank = 2;
