@@ -7,7 +7,9 @@ CC      ?= cc
 CFLAGS  ?= -O2 -g
 PORT    ?= 8080
 
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc) --no-print-directory
+endif
 
 WARN    := -Wall -Wextra -Wshadow -Wvla -Werror
 # No contraction: a fused multiply-add stands where the source says so, and

@@ -181,7 +181,7 @@ location /p {
 --- request eval
 [map { my $flip = $_;
        "POST /p\n" . Fixture::Image::png(80, 40, sub {
-           (($_[0] < 40) == $flip ? 255 : 0) x 3
+           (($_[0] < 40) == !!$flip ? 255 : 0) x 3
        }) } 1, '']
 --- error_code eval
 [200, 200]

@@ -3,10 +3,10 @@
 
     train_fashion.py OUT.onnx [--epochs N] [--data DIR]
 
-Needs Debian's python3-torch, python3-onnx and dataset-fashion-mnist; a CPU
-takes one to three minutes an epoch.  Twenty epochs classify about 92.5 % of
-the test images.  Run by hand: no test and no build step calls it, and a new
-run gives equivalent, not equal, weights.
+Needs Debian's python3-torch, python3-onnx and dataset-fashion-mnist; an epoch
+takes a CPU about two minutes.  The accuracy on the test images is printed at
+the end: hold it against the 92.53 % of fashion.onnx.  Run by hand: no test
+and no build step calls it, and a new run gives equivalent, not equal, weights.
 
 FashionNet is small (110,842 parameters) and has one of everything that image
 classifiers are made of: plain and depthwise convolutions, a residual block,

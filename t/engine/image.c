@@ -431,9 +431,9 @@ test_settings(void)
     infer_preprocess_t   pp = as_rgb, before;
 
     static const char *const  wrong[] = {
-        "", "resize", "resize=", "resize=0", "resize=-1", "resize=+5",
+        "", "resize", "resize=", "resize=-1", "resize=+5",
         "resize=16385", "resize=99999999999999999999", "resize=256x",
-        "resize= 256", "crop=0", "crop=1e2", "size=5", "resiz=5", "=5",
+        "resize= 256", "crop=1e2", "size=5", "resiz=5", "=5",
         "mean=", "mean=1,2", "mean=1,2,3,4", "mean=1,2,", "mean=,1,2",
         "mean=nan", "mean=inf", "mean=1e99", "mean=1;2;3", "mean=a",
         "std=0", "std=1,0,1", "std=1,1", "color=RGB", "color=", "color=grey",
@@ -465,6 +465,9 @@ test_settings(void)
 
     ok(infer_preprocess_parse(&pp, " ", &err) == 0
        && memcmp(&pp, &before, sizeof(pp)) == 0, "no settings");
+
+    ok(infer_preprocess_parse(&pp, "resize=0 crop=0", &err) == 0
+       && pp.resize == 0 && pp.crop == 0, "neither resize nor crop");
 }
 
 
