@@ -54,8 +54,21 @@ my $large = File::Temp->new;
 
 truncate $large, 100_000_000 or die;
 
-# Status and body of a curl run.
+# Status and body of a curl run.  Where nginx answers before it has read the
+# body, it resets an HTTP/2 stream after the answer, and curl 7.88 then loses
+# the answer once in a while (with nginx's own errors as well): asked again.
 sub curl {
+    my ($code, $body);
+
+    for (1 .. 5) {
+        ($code, $body) = curl_once(@_);
+        last if ($code // '000') ne '000';
+    }
+
+    return ($code, $body);
+}
+
+sub curl_once {
     my ($port, $version, $uri, @args) = @_;
     my @command = ('curl', '-s', '--max-time', 30, '-w', '\n%{http_code}',
                    $version, @args, "http://127.0.0.1:$port$uri");
@@ -133,8 +146,8 @@ my ($code, $body) = curl($http1, '--http1.1', '/p', '--data-binary',
                          "\@$large", '-H', 'Expect:');
 is($code, 413, '100 MB, too large: 413');
 ok(length(eval { decode_json($body) }->{error} // ''), 'and JSON');
-curl($nginx->{port}, '--http2-prior-knowledge', '/p', '--data-binary',
-     "\@$large", '-H', 'Expect:');
+curl_once($nginx->{port}, '--http2-prior-knowledge', '/p', '--data-binary',
+          "\@$large", '-H', 'Expect:');
 
 # Fifty streams of one connection.  (curl 7.88 cannot do this without TLS.)
 open my $fh, '-|', "curl -k -sS --http2 -Z --parallel-max 50 --max-time 30"
