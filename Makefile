@@ -23,7 +23,8 @@ PACKAGES_BUILD  := gcc libc6-dev nginx nginx-dev libstb-dev libopenblas-dev \
 PACKAGES_TEST   := perl libtest-base-perl curl libonnx-testdata \
                    dataset-fashion-mnist
 PACKAGES_MODELS := python3 python3-torch python3-torchvision python3-onnx \
-                   python3-numpy python3-pil libjpeg-turbo-progs opencv-doc
+                   python3-numpy python3-pil libjpeg-turbo-progs \
+                   lomiri-wallpapers-16.04
 
 # SAN=1: the same with AddressSanitizer and UndefinedBehaviorSanitizer.
 ifdef SAN

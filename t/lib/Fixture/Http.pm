@@ -243,7 +243,8 @@ sub parse {
     $raw //= '';
 
     return { head => '', headers => {}, body => $raw, left => '' }
-        unless $raw =~ s{\A(HTTP/\d\.\d\ (\d{3})[^\r\n]*\r\n(?:.*?\r\n)?)\r\n}{}sx;
+        unless $raw =~ s{\A(HTTP/\d\.\d\ (\d{3})[^\r\n]*\r\n
+                            (?:.*?\r\n)?)\r\n}{}sx;
 
     my $res = { code => $2, head => $1, headers => {}, left => '' };
 

@@ -212,7 +212,8 @@ sub spawn {
 }
 
 
-# Starts nginx and waits until it listens and has its workers.  False when it ended instead.
+# Starts nginx and waits until it listens and has its workers.  False when it
+# ended instead.
 sub start {
     my ($self) = @_;
 

@@ -300,7 +300,8 @@ sub _must_die {
 sub _complain {
     my ($block) = @_;
     my @expected = map { ref $_ ? $_ : qr/\Q$_\E/ }
-                   _patterns($block->error_log), _patterns($block->no_error_log);
+                   map { _patterns($_) } $block->error_log,
+                                         $block->no_error_log;
     my @lines = grep { my $line = $_; !grep { $line =~ $_ } @expected }
                 $nginx->complaints;
 
