@@ -628,7 +628,7 @@ sub _check_patterns {
 
     sleep 0.03 if @unwanted;
 
-    Fixture::Nginx::wait_for(@wanted ? 1 : 0, sub {
+    Fixture::Nginx::wait_for(@wanted ? 4 : 0, sub {
         @lines = split /^/, $nginx->read_log($file, $from);
         my @missing = grep { my $p = $_; !grep { _match($p, $_) } @lines }
                       @wanted;
