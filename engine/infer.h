@@ -1,6 +1,6 @@
 /*
- * The public face of the inference engine: all that the nginx module and the
- * command line know of it.
+ * The public face of the inference engine: all that its hosts, a server module
+ * and a command line, know of it.
  *
  * A model file is opened as a graph (imported, checked, optimised), the graph
  * is built into a model (one position-independent block of memory: tables and

@@ -16,6 +16,7 @@
 
 #include "ops/op.h"
 #include "passes/passes.h"
+#include "passes/segments.h"
 
 
 typedef struct infer_made_s  infer_made_t;
@@ -561,20 +562,6 @@ relay_params(infer_layout_t *l, const infer_node_t *node)
 }
 
 
-/* ---- reshape ---------------------------------------------------------- */
-
-/* A run of old dimensions that becomes a run of new ones. */
-typedef struct {
-    int  from, n_from;
-    int  to, n_to;
-    int  place;                   /* first position in the viewed value */
-} infer_segment_t;
-
-static int segments(const infer_node_t *node, infer_segment_t *seg);
-static int take_run(const infer_dim_t *dim, int pos, int rank,
-    infer_dim_t *product);
-
-
 /*
  * A reshape that merges and splits runs of dimensions keeps the order of the
  * runs free: the runs stay where they lie in the viewed value (the dimensions
@@ -588,10 +575,10 @@ relay_reshape(infer_layout_t *l, const infer_node_t *node)
     infer_view_t    *view;
     infer_param_t    param;
     infer_value_t   *v;
-    infer_segment_t  seg[INFER_MAX_RANK + 1], tmp;
+    infer_segment_t  seg[INFER_MAX_RANK], tmp;
 
     view = &l->view[node->in[0]->id];
-    n = segments(node, seg);
+    n = infer_segments(node, seg);
 
     if (n == 0 || is_identity(view->perm, node->in[0]->rank)) {
         return relay_plain(l, node);
@@ -640,87 +627,6 @@ relay_reshape(infer_layout_t *l, const infer_node_t *node)
     }
 
     return emit_viewed(l, node, &param, &v, perm);
-}
-
-
-/*
- * Cuts both shapes into the shortest runs of equal product.  Returns their
- * number, or 0 where that cannot be done (an empty tensor, or dimensions
- * that follow the batch in ways that do not compare).
- */
-static int
-segments(const infer_node_t *node, infer_segment_t *seg)
-{
-    int                   n, i, j, from, to, rank_from, rank_to;
-    infer_dim_t           a, b;
-    const infer_dim_t    *dim_from, *dim_to;
-
-    dim_from = node->in[0]->dim;
-    rank_from = node->in[0]->rank;
-    dim_to = node->param.shape.dim;
-    rank_to = node->param.shape.rank;
-
-    for (n = 0, i = 0, j = 0; i < rank_from && j < rank_to; n++) {
-        from = i;
-        to = j;
-
-        if (take_run(dim_from, i++, rank_from, &a) != 0
-            || take_run(dim_to, j++, rank_to, &b) != 0)
-        {
-            return 0;
-        }
-
-        while (!infer_dim_equal(a, b)) {
-            if (infer_dim_at(a, 1) < infer_dim_at(b, 1)) {
-                if (i == rank_from || infer_dim_mul(a, dim_from[i++], &a)) {
-                    return 0;
-                }
-
-            } else {
-                if (j == rank_to || infer_dim_mul(b, dim_to[j++], &b)) {
-                    return 0;
-                }
-            }
-        }
-
-        seg[n] = (infer_segment_t) { from, i - from, to, j - to, 0 };
-    }
-
-    if (n == 0) {
-        return 0;
-    }
-
-    /* What is left on one side are ones: they join the last run. */
-    for (; i < rank_from; i++) {
-        if (!infer_dim_is(dim_from[i], 1)) {
-            return 0;
-        }
-
-        seg[n - 1].n_from++;
-    }
-
-    for (; j < rank_to; j++) {
-        if (!infer_dim_is(dim_to[j], 1)) {
-            return 0;
-        }
-
-        seg[n - 1].n_to++;
-    }
-
-    return n;
-}
-
-
-static int
-take_run(const infer_dim_t *dim, int pos, int rank, infer_dim_t *product)
-{
-    if (pos >= rank || infer_dim_at(dim[pos], 1) <= 0) {
-        return -1;
-    }
-
-    *product = dim[pos];
-
-    return 0;
 }
 
 
