@@ -83,7 +83,7 @@ help:
 	@echo 'make all          build build/infer and the nginx module'
 	@echo 'make test-asan    the tests under AddressSanitizer and UBSan'
 	@echo 'make test-models  compare with ONNX Runtime, PyTorch and PIL'
-	@echo 'make test-static  build into an nginx source tree: NGINX=DIR'
+	@echo 'make test-static  build into an nginx source tree: TREE=DIR'
 	@echo 'make clean        remove build/'
 
 packages:
@@ -147,11 +147,12 @@ $(MODULE): $(BUILD)/nginx/Makefile $(ENGINE_SRC) $(MODULE_SRC) \
 	@$(MAKE) -s -f $(abspath $(BUILD))/nginx/Makefile -C $(NGINX_SRC) modules
 	@touch $@
 
-# The module inside nginx: NGINX names an nginx source tree.
+# The module inside nginx: TREE names an nginx source tree.
 test-static: packages-test
-	cd '$(NGINX)' && ./configure --add-module='$(CURDIR)' --with-threads \
+	cd '$(TREE)' && $$([ -x configure ] && echo ./configure \
+	    || echo auto/configure) --add-module='$(CURDIR)' --with-threads \
 	    --with-http_v2_module --builddir='$(abspath $(BUILD))/static'
-	$(MAKE) -C '$(NGINX)' -f '$(abspath $(BUILD))/static/Makefile'
+	$(MAKE) -C '$(TREE)' -f '$(abspath $(BUILD))/static/Makefile'
 	TEST_NGINX_BINARY='$(abspath $(BUILD))/static/nginx' \
 	    prove t/predict.t t/errors.t
 
