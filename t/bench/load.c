@@ -86,6 +86,7 @@ typedef struct {
     int            timer;
     port_t         port[MAX_PORTS];
     size_t         ports;
+    connection_t  *connection;
 
     uint64_t      *due;           /* of each request of an open loop */
     size_t         planned;       /* in an open loop */
@@ -564,18 +565,18 @@ load_open(load_t *load)
     }
 
     n = load->clients ? load->clients : OPEN_CONNECTIONS;
-    c = cli_alloc(n, sizeof(connection_t));
+    load->connection = cli_alloc(n, sizeof(connection_t));
 
     for (i = 0; i < n; i++) {
-        c[i].port = i % load->ports;
+        c = &load->connection[i];
+        c->port = i % load->ports;
 
-        if (load_connect(load, &c[i]) != 0) {
-            return cli_error("127.0.0.1:%d: %s",
-                             load->port[c[i].port].number,
+        if (load_connect(load, c) != 0) {
+            return cli_error("127.0.0.1:%d: %s", load->port[c->port].number,
                              strerror(load->error));
         }
 
-        load_idle(load, &c[i]);
+        load_idle(load, c);
     }
 
     return CLI_DONE;

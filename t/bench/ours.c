@@ -7,7 +7,8 @@
  *
  * Prints the milliseconds that loading took.  Then, for each line
  * "WARMUP RUNS" on stdin, makes WARMUP + RUNS runs and prints the
- * milliseconds of each of the latter on one line.
+ * milliseconds of each of the latter on one line.  A run takes the input as
+ * the model file declares it: bringing it into the engine's layout counts.
  */
 
 #include <stdio.h>
@@ -15,6 +16,7 @@
 
 #include "cli/cli.h"
 #include "cli/npy.h"
+#include "cli/tensors.h"
 #include "cli/threads.h"
 #include "infer.h"
 
@@ -28,7 +30,7 @@ milliseconds(uint64_t begin)
 
 static void
 burst(infer_session_t *session, const infer_parallel_t *parallel,
-    size_t warmup, size_t runs)
+    const void *input, size_t warmup, size_t runs)
 {
     size_t     i;
     double    *ms = cli_alloc(runs, sizeof(double));
@@ -36,6 +38,7 @@ burst(infer_session_t *session, const infer_parallel_t *parallel,
 
     for (i = 0; i < warmup + runs; i++) {
         begin = cli_now();
+        infer_session_set_input(session, 0, input);
         infer_session_run(session, parallel);
 
         if (i >= warmup) {
@@ -55,13 +58,13 @@ burst(infer_session_t *session, const infer_parallel_t *parallel,
 int
 main(int argc, char **argv)
 {
-    size_t                   warmup, runs;
+    size_t                   batch, warmup, runs;
     uint64_t                 threads, begin;
     infer_error_t            err;
     infer_model_t           *model;
     cli_threads_t           *pool;
-    infer_tensor_t           input;
     infer_session_t         *session;
+    infer_named_tensor_t     input = { .name = "" };
     const infer_parallel_t  *parallel;
 
     if (argc != 4 || cli_number(argv[3], 64, &threads) != 0 || threads == 0) {
@@ -69,7 +72,7 @@ main(int argc, char **argv)
         return CLI_ERROR;
     }
 
-    if (cli_npy_read(argv[2], &input, &err) != 0) {
+    if (cli_npy_read(argv[2], &input.tensor, &err) != 0) {
         return cli_error("%s", err.text);
     }
 
@@ -87,24 +90,24 @@ main(int argc, char **argv)
 
     parallel = cli_threads_parallel(pool);
 
-    session = infer_session_create(model, 1, parallel->slots, &err);
-    if (session == NULL) {
+    if (cli_tensors_check(model, &input, 1, &batch, &err) != 0
+        || (session = infer_session_create(model, batch, parallel->slots,
+                                           &err)) == NULL)
+    {
         return cli_error("%s: %s", argv[1], err.text);
     }
 
     printf("%.2f\n", milliseconds(begin));
     fflush(stdout);
 
-    infer_session_set_input(session, 0, input.data);
-
     while (scanf("%zu %zu", &warmup, &runs) == 2) {
-        burst(session, parallel, warmup, runs);
+        burst(session, parallel, input.tensor.data, warmup, runs);
     }
 
     infer_session_free(session);
     cli_threads_free(pool);
     infer_model_free(model);
-    free(input.data);
+    free(input.tensor.data);
 
     return CLI_DONE;
 }

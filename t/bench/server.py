@@ -361,7 +361,8 @@ def main():
           ("nginx", "python3-fastapi", "python3-uvicorn", "python3-torch",
            "python3-torchvision", "python3-pil")),
         f"a JPEG of 500x375, {size} bytes, in a form; {seconds:g} s for each "
-        f"measurement, closed loops in {TURNS} turns; client and server share the machine",
+        f"measurement, closed loops in {TURNS} turns; client and server "
+        "share the machine",
         "p99 < N ms: the highest rate of an open loop (Poisson) at which the "
         "99th percentile of the time since a request was due is below that"),
         flush=True)
