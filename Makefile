@@ -25,6 +25,8 @@ PACKAGES_TEST   := perl libtest-base-perl curl libonnx-testdata \
 PACKAGES_MODELS := python3 python3-torch python3-torchvision python3-onnx \
                    python3-numpy python3-pil libjpeg-turbo-progs \
                    lomiri-wallpapers-16.04
+PACKAGES_BENCH  := python3-fastapi uvicorn python3-uvloop python3-httptools \
+                   python3-multipart
 
 # SAN=1: the same with AddressSanitizer and UndefinedBehaviorSanitizer.
 ifdef SAN
@@ -42,10 +44,12 @@ ENGINE_SRC := $(filter-out engine/cli/%,\
 CLI_SRC    := $(wildcard engine/cli/*.c)
 MODULE_SRC := $(wildcard ngx_infer_module/*.c ngx_infer_module/*.h)
 UNIT_SRC   := $(wildcard t/engine/*.c)
+BENCH_SRC  := $(wildcard t/bench/*.c)
 
 ENGINE_OBJ := $(ENGINE_SRC:%.c=$(BUILD)/obj/%.o)
 CLI_OBJ    := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
 UNIT       := $(UNIT_SRC:t/engine/%.c=$(BUILD)/t/%)
+BENCH      := $(BENCH_SRC:t/bench/%.c=$(BUILD)/bench/%)
 
 MODULE     := $(BUILD)/nginx/ngx_http_infer_module.so
 NGINX_SRC  := /usr/share/nginx/src
@@ -72,7 +76,8 @@ endef
 
 
 .PHONY: all engine cli module unit run test test-asan test-all test-models \
-        test-static packages packages-test packages-models clean help FORCE
+        test-static bench bench-models bench-server bench-tools packages \
+        packages-test packages-models packages-bench clean help FORCE
 .SECONDARY:
 
 all: cli module
@@ -84,6 +89,9 @@ help:
 	@echo 'make test-asan    the tests under AddressSanitizer and UBSan'
 	@echo 'make test-models  compare with ONNX Runtime, PyTorch and PIL'
 	@echo 'make test-static  build into an nginx source tree: TREE=DIR'
+	@echo 'make bench        against ONNX Runtime and FastAPI (20 minutes;'
+	@echo '                  BENCH_SHORT=1: 5); bench-models, bench-server:'
+	@echo '                  one part'
 	@echo 'make clean        remove build/'
 
 packages:
@@ -95,6 +103,9 @@ packages-test: packages
 packages-models: packages-test
 	$(call install,$(PACKAGES_MODELS))
 	$(call install_command,npm,nodejs npm)
+
+packages-bench: packages-models
+	$(call install,$(PACKAGES_BENCH))
 
 
 # ---- engine and command line ----------------------------------------------
@@ -190,6 +201,37 @@ test-all: all $(UNIT)
 test-models: packages-models
 	@$(MAKE) all
 	t/models/run.sh '$(BUILD)'
+
+
+# ---- benchmarks ------------------------------------------------------------
+
+# BENCH_SHORT=1 takes 5 minutes; BENCH_MODELS, BENCH_ROUNDS (t/bench/models.py)
+# and BENCH_SECONDS (t/bench/server.py) choose themselves.
+ifdef BENCH_SHORT
+BENCH_MODELS  ?= resnet18 resnet50 mobilenet_v2 efficientnet_b0
+BENCH_ROUNDS  ?= 8
+BENCH_SECONDS ?= 2
+endif
+export BENCH_MODELS BENCH_ROUNDS BENCH_SECONDS
+
+$(BUILD)/bench/%: t/bench/%.c $(filter-out %/main.o,$(CLI_OBJ)) \
+                  $(BUILD)/libinfer.a
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	@$(CC) $(ENGINE_CFLAGS) $(CFLAGS) -o $@ $^ $(LIBS)
+
+bench-tools: all $(BENCH)
+
+# One after the other: two measurements at a time would be none.
+bench: packages-bench
+	@$(MAKE) bench-models
+	@$(MAKE) bench-server
+
+bench-models bench-server: bench-%: packages-bench
+	@$(MAKE) bench-tools
+	@t/models/prepare.sh '$(BUILD)'
+	@NODE_PATH='$(BUILD)/models/node/node_modules' \
+	    /usr/bin/python3 t/bench/$*.py '$(BUILD)'
 
 clean:
 	rm -rf build t/servroot*

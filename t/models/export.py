@@ -199,4 +199,5 @@ def main():
     export_models(directory)
 
 
-main()
+if __name__ == "__main__":
+    main()

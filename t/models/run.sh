@@ -11,20 +11,11 @@ set -e
 
 BUILD=${1:?usage: run.sh BUILD}
 MODELS=$BUILD/models
-ORT=1.30.0
 
 export BUILD
 export NODE_PATH="$MODELS/node/node_modules"
 
-# The package ships its CPU library; its install script would fetch the CUDA
-# one on top.
-if [ ! -e "$MODELS/node/$ORT" ]; then
-    npm install --prefix "$MODELS/node" --ignore-scripts --no-audit \
-        --no-fund --loglevel=error "onnxruntime-node@$ORT"
-    touch "$MODELS/node/$ORT"
-fi
-
-/usr/bin/python3 t/models/export.py "$MODELS"
+t/models/prepare.sh "$BUILD"
 
 for model in "$MODELS"/*.onnx; do
     name=$(basename "$model" .onnx)
