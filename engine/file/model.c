@@ -44,6 +44,9 @@ infer_model_load(const char *path, const infer_load_options_t *options,
         fail(err, "%s: out of memory for a model of %zu bytes", path, size);
 
     } else {
+        /* a wish: fewer misses of the TLB while weights stream */
+        (void) madvise(mem, size, MADV_HUGEPAGE);
+
         model = infer_model_build(graph, mem, err);
 
         if (model == NULL) {
