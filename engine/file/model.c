@@ -70,12 +70,13 @@ infer_model_free(infer_model_t *model)
 
 
 size_t
-infer_model_bound(const char *path, infer_error_t *err)
+infer_model_bound(const char *path, const infer_load_options_t *options,
+    infer_error_t *err)
 {
     size_t          size;
     infer_graph_t  *graph;
 
-    graph = infer_graph_open(path, NULL, err);
+    graph = infer_graph_open(path, options, err);
     if (graph == NULL) {
         return 0;
     }
