@@ -193,7 +193,16 @@ typedef struct {
      */
     const infer_named_tensor_t  *known;
     size_t                       n_known;
+
+    /*
+     * By how many bytes the weights of convolutions may grow, those that gain
+     * most for it first, to be computed by Winograd's transforms, in less
+     * than half the time.  0: none.  The choice depends on nothing else.
+     */
+    size_t                       winograd_budget;
 } infer_load_options_t;
+
+#define INFER_WINOGRAD_BUDGET  ((size_t) 64 << 20)
 
 /* One input or output of a model, as its file declares it. */
 typedef struct {
@@ -225,7 +234,7 @@ typedef struct {
 /*
  * Imports, checks and optimises a model file.  The file stays mapped until
  * infer_graph_close: weights are read from it when the model is built.
- * options may be NULL.
+ * options may be NULL: nothing known, INFER_WINOGRAD_BUDGET.
  */
 infer_graph_t *infer_graph_open(const char *path,
     const infer_load_options_t *options, infer_error_t *err);
@@ -242,7 +251,8 @@ size_t infer_graph_model_size(const infer_graph_t *graph);
  * closes it again, which reads headers and a few small constants but no
  * weights (a few milliseconds).  0 on error.
  */
-size_t infer_model_bound(const char *path, infer_error_t *err);
+size_t infer_model_bound(const char *path,
+    const infer_load_options_t *options, infer_error_t *err);
 
 /*
  * Builds the model in mem (64-byte aligned, infer_graph_model_size bytes).

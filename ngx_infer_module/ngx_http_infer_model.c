@@ -55,7 +55,7 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_str_t *file)
         return NULL;
     }
 
-    bound = infer_model_bound((char *) path.data, &err);
+    bound = infer_model_bound((char *) path.data, NULL, &err);
 
     if (bound == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "infer_model: %s", err.text);

@@ -18,7 +18,7 @@
 #define DEFAULT_WARMUP  5
 
 typedef struct {
-    cli_list_t   shapes;
+    cli_load_t   load;
     size_t       threads;
     size_t       batch;           /* 0: not given */
     size_t       runs;
@@ -428,7 +428,7 @@ bench(const options_t *o, const char *path)
 
     if (threads != NULL) {
         start = cli_now();
-        model = cli_model_load(path, &o->shapes, NULL, 0, &err);
+        model = cli_model_load(path, &o->load, NULL, 0, &err);
         result.load_ms = (double) (cli_now() - start) / 1e6;
     }
 
@@ -452,7 +452,8 @@ command(const cli_command_t *cmd, int argc, char **argv)
     options_t  o = {
         .threads = 1,
         .runs = DEFAULT_RUNS,
-        .warmup = DEFAULT_WARMUP
+        .warmup = DEFAULT_WARMUP,
+        .load = CLI_LOAD_DEFAULTS
     };
 
     cli_option_t  options[] = {
@@ -468,7 +469,7 @@ command(const cli_command_t *cmd, int argc, char **argv)
           "also the mean time of each step, in runs of their own", 0, 0 },
         { "sort", 0, CLI_TEXT, &o.sort, "time|order",
           "how --per-op lists the steps (default order)", 0, 0 },
-        CLI_SHAPE_OPTION(o.shapes),
+        CLI_LOAD_OPTIONS(o.load),
         CLI_JSON_OPTION(o.json),
         { 0 }
     };
@@ -492,7 +493,7 @@ command(const cli_command_t *cmd, int argc, char **argv)
         status = bench(&o, argv[0]);
     }
 
-    cli_list_free(&o.shapes);
+    cli_list_free(&o.load.shapes);
 
     return status;
 }

@@ -240,7 +240,8 @@ run_set(const char *model, const char *dir, infer_error_t *err)
     outcome_t              outcome = SKIPPED;
     tensors_t              in;
     infer_graph_t         *graph;
-    infer_load_options_t   options = { NULL, 0, NULL, 0 };
+    infer_load_options_t   options = { NULL, 0, NULL, 0,
+                                       INFER_WINOGRAD_BUDGET };
 
     read_tensors(dir, "input", &in);
     options.known = in.tensor;

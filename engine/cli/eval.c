@@ -341,7 +341,7 @@ eval(const options_t *options, const char *path, const char *data)
     threads = cli_threads_create(options->threads, &err);
 
     if (threads != NULL) {
-        model = cli_model_load(path, &options->model.shapes, NULL, 0, &err);
+        model = cli_model_load(path, &options->model.load, NULL, 0, &err);
     }
 
     if (model != NULL) {
@@ -377,6 +377,7 @@ command(const cli_command_t *cmd, int argc, char **argv)
     size_t     n;
     options_t  o = {
         .batch = DEFAULT_BATCH,
+        .model.load = CLI_LOAD_DEFAULTS,
         .model.max_pixels = CLI_MAX_PIXELS
     };
 
@@ -388,7 +389,7 @@ command(const cli_command_t *cmd, int argc, char **argv)
           "write the model's output: a row for each image, in\n"
           "order; NaN where an image could not be read", 0, 0 },
         CLI_IMAGE_OPTIONS(o.model),
-        CLI_SHAPE_OPTION(o.model.shapes),
+        CLI_LOAD_OPTIONS(o.model.load),
         { "batch", 'b', CLI_NUMBER, &o.batch, "N",
           "images in a batch (default 8)", 1, CLI_MAX_BATCH },
         CLI_THREADS_OPTION(o.threads),
@@ -406,7 +407,7 @@ command(const cli_command_t *cmd, int argc, char **argv)
                          argv[2])
              : eval(&o, argv[0], argv[1]);
 
-    cli_list_free(&o.model.shapes);
+    cli_list_free(&o.model.load.shapes);
 
     return status;
 }

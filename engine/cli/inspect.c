@@ -277,22 +277,23 @@ collect(facts_t *f, const char *path, const infer_graph_t *graph,
 
 
 static int
-inspect(const char *path, const cli_list_t *list, int json)
+inspect(const char *path, const cli_load_t *load, int json)
 {
     int                    failed = 1;
     facts_t                facts = { 0 };
     infer_error_t          err;
     infer_graph_t         *graph;
     infer_input_shape_t   *shapes;
-    infer_load_options_t   options = { NULL, 0, NULL, 0 };
+    infer_load_options_t   options = { NULL, 0, NULL, 0,
+                                       load->winograd_budget };
 
-    shapes = cli_shapes(list, &err);
+    shapes = cli_shapes(&load->shapes, &err);
     if (shapes == NULL) {
         return cli_error("%s", err.text);
     }
 
     options.shapes = shapes;
-    options.n_shapes = list->n;
+    options.n_shapes = load->shapes.n;
 
     graph = infer_graph_open(path, &options, &err);
 
@@ -311,7 +312,7 @@ inspect(const char *path, const cli_list_t *list, int json)
     cli_labels_free(&facts.labels);
     free(facts.model);
     infer_graph_close(graph);
-    cli_shapes_free(shapes, list->n);
+    cli_shapes_free(shapes, load->shapes.n);
 
     return failed ? CLI_ERROR : CLI_DONE;
 }
@@ -322,11 +323,11 @@ command(const cli_command_t *cmd, int argc, char **argv)
 {
     int         status, json = 0;
     size_t      n;
-    cli_list_t  shapes = { NULL, 0 };
+    cli_load_t  load = CLI_LOAD_DEFAULTS;
 
     cli_option_t  options[] = {
         CLI_JSON_OPTION(json),
-        CLI_SHAPE_OPTION(shapes),
+        CLI_LOAD_OPTIONS(load),
         { 0 }
     };
 
@@ -338,9 +339,9 @@ command(const cli_command_t *cmd, int argc, char **argv)
     status = n > 1
              ? cli_error("inspect: one model at a time, what is \"%s\"?",
                          argv[1])
-             : inspect(argv[0], &shapes, json);
+             : inspect(argv[0], &load, json);
 
-    cli_list_free(&shapes);
+    cli_list_free(&load.shapes);
 
     return status;
 }

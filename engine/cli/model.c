@@ -99,23 +99,24 @@ cli_shapes_free(infer_input_shape_t *shapes, size_t n)
 /* ---- models ----------------------------------------------------------- */
 
 infer_model_t *
-cli_model_load(const char *path, const cli_list_t *list,
+cli_model_load(const char *path, const cli_load_t *load,
     const infer_named_tensor_t *known, size_t n, infer_error_t *err)
 {
     infer_model_t         *model;
     infer_input_shape_t   *shapes;
-    infer_load_options_t   options = { NULL, 0, known, n };
+    infer_load_options_t   options = { NULL, 0, known, n,
+                                       load->winograd_budget };
 
-    shapes = cli_shapes(list, err);
+    shapes = cli_shapes(&load->shapes, err);
     if (shapes == NULL) {
         return NULL;
     }
 
     options.shapes = shapes;
-    options.n_shapes = list->n;
+    options.n_shapes = load->shapes.n;
 
     model = infer_model_load(path, &options, err);
-    cli_shapes_free(shapes, list->n);
+    cli_shapes_free(shapes, load->shapes.n);
 
     return model;
 }

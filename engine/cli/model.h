@@ -10,9 +10,17 @@
 #include "infer.h"
 
 
-/* The options as given; what is NULL or empty was not. */
+/* How a model is loaded. */
 typedef struct {
     cli_list_t   shapes;          /* --input-shape */
+    size_t       winograd_budget; /* --winograd-budget */
+} cli_load_t;
+
+#define CLI_LOAD_DEFAULTS  { { NULL, 0 }, INFER_WINOGRAD_BUDGET }
+
+/* The options as given; what is NULL or empty was not. */
+typedef struct {
+    cli_load_t   load;
     const char  *preprocess;      /* --preprocess */
     const char  *labels;          /* --labels */
     size_t       max_pixels;      /* --max-pixels */
@@ -24,10 +32,13 @@ typedef struct {
 #define CLI_MAX_BATCH    65536
 
 /* Rows of an option table; to is the option's variable. */
-#define CLI_SHAPE_OPTION(to)                                                  \
-    { "input-shape", 0, CLI_LIST, &(to), "[NAME=]SHAPE",                      \
+#define CLI_LOAD_OPTIONS(to)                                                  \
+    { "input-shape", 0, CLI_LIST, &(to).shapes, "[NAME=]SHAPE",               \
       "shape of an input whose file leaves it open, as\n"                     \
-      "1x3x224x224 or Nx3x224x224 (N: the batch size)", 0, 0 }
+      "1x3x224x224 or Nx3x224x224 (N: the batch size)", 0, 0 },               \
+    { "winograd-budget", 0, CLI_NUMBER, &(to).winograd_budget, "BYTES",       \
+      "memory to spend on faster 3x3 convolutions\n"                          \
+      "(default 67108864; 0: none)", 0, SIZE_MAX }
 
 #define CLI_IMAGE_OPTIONS(to)                                                 \
     { "preprocess", 0, CLI_TEXT, &(to).preprocess, "SPEC",                    \
@@ -56,10 +67,10 @@ infer_input_shape_t *cli_shapes(const cli_list_t *list, infer_error_t *err);
 void cli_shapes_free(infer_input_shape_t *shapes, size_t n);
 
 /*
- * infer_model_load with the shapes of list, and n tensors for the inputs
- * whose values steer shapes.
+ * infer_model_load with these options, and n tensors for the inputs whose
+ * values steer shapes.
  */
-infer_model_t *cli_model_load(const char *path, const cli_list_t *shapes,
+infer_model_t *cli_model_load(const char *path, const cli_load_t *load,
     const infer_named_tensor_t *known, size_t n, infer_error_t *err);
 
 /*

@@ -529,7 +529,7 @@ run(const options_t *o, char **operand, size_t n)
     tensor = threads ? read_tensors(&o->inputs, &err) : NULL;
 
     if (tensor != NULL) {
-        model = cli_model_load(operand[0], &o->model.shapes, tensor,
+        model = cli_model_load(operand[0], &o->model.load, tensor,
                                o->inputs.n, &err);
     }
 
@@ -561,7 +561,11 @@ command(const cli_command_t *cmd, int argc, char **argv)
 {
     int        status;
     size_t     n;
-    options_t  o = { .top = DEFAULT_TOP, .model.max_pixels = CLI_MAX_PIXELS };
+    options_t  o = {
+        .top = DEFAULT_TOP,
+        .model.load = CLI_LOAD_DEFAULTS,
+        .model.max_pixels = CLI_MAX_PIXELS
+    };
 
     cli_option_t  options[] = {
         { "top", 'k', CLI_NUMBER, &o.top, "K",
@@ -576,7 +580,7 @@ command(const cli_command_t *cmd, int argc, char **argv)
         { "output-dir", 'o', CLI_TEXT, &o.output_dir, "DIR",
           "write each output to DIR/NAME.npy ('/' and ':' in a\n"
           "name become '_')", 0, 0 },
-        CLI_SHAPE_OPTION(o.model.shapes),
+        CLI_LOAD_OPTIONS(o.model.load),
         CLI_THREADS_OPTION(o.threads),
         CLI_JSON_OPTION(o.json),
         { 0 }
@@ -593,7 +597,7 @@ command(const cli_command_t *cmd, int argc, char **argv)
     }
 
     cli_list_free(&o.inputs);
-    cli_list_free(&o.model.shapes);
+    cli_list_free(&o.model.load.shapes);
 
     return status;
 }

@@ -44,6 +44,9 @@ infer_model_load(const char *path, const infer_load_options_t *options,
         fail(err, "%s: out of memory for a model of %zu bytes", path, size);
 
     } else {
+        /* a wish: fewer misses of the TLB while weights stream */
+        (void) madvise(mem, size, MADV_HUGEPAGE);
+
         model = infer_model_build(graph, mem, err);
 
         if (model == NULL) {
@@ -67,12 +70,13 @@ infer_model_free(infer_model_t *model)
 
 
 size_t
-infer_model_bound(const char *path, infer_error_t *err)
+infer_model_bound(const char *path, const infer_load_options_t *options,
+    infer_error_t *err)
 {
     size_t          size;
     infer_graph_t  *graph;
 
-    graph = infer_graph_open(path, NULL, err);
+    graph = infer_graph_open(path, options, err);
     if (graph == NULL) {
         return 0;
     }

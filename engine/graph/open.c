@@ -19,7 +19,11 @@ infer_graph_open(const char *path, const infer_load_options_t *options,
     infer_error_t *err)
 {
     infer_graph_t                     *g;
-    static const infer_load_options_t  none;
+    static const infer_load_options_t  defaults = {
+        .winograd_budget = INFER_WINOGRAD_BUDGET
+    };
+
+    options = options != NULL ? options : &defaults;
 
     g = infer_graph_create(path, err);
     if (g == NULL) {
@@ -29,11 +33,12 @@ infer_graph_open(const char *path, const infer_load_options_t *options,
     g->map = infer_graph_map(g, path, &g->map_size);
 
     if (g->map == NULL
-        || import(g, options != NULL ? options : &none) != 0
+        || import(g, options) != 0
         || infer_pass_layout(g) != 0
         || infer_pass_sweep(g) != 0
         || infer_pass_patterns(g) != 0
-        || infer_pass_fuse(g) != 0)
+        || infer_pass_fuse(g) != 0
+        || infer_pass_winograd(g, options->winograd_budget) != 0)
     {
         infer_graph_close(g);
         return NULL;

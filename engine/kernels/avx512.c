@@ -21,12 +21,15 @@
     X(8, P) X(9, P) X(10, P) X(11, P) X(12, P) X(13, P) X(14, P)
 
 #include "kernels/tile.h"
+#include "kernels/winograd.h"
 
 
 const infer_kernels_t  infer_kernels_avx512 = {
     .name = "avx512",
     .tile_f32 = tile_f32,
     .depthwise_f32 = depthwise_f32,
+    .winograd_input_f32 = winograd_input_f32,
+    .winograd_output_f32 = winograd_output_f32,
     .unary_f32 = unary_f32,
     .binary_f32 = binary_f32,
     .softmax_f32 = softmax_f32,

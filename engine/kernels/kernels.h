@@ -6,9 +6,9 @@
  * NaN in one is NaN in all, but which of the many NaNs is left open: compilers
  * exchange factors.  A clip passes NaN through as it is.)
  *
- * The loops are written once (vec_math.h, rows.h, tile.h) over a vector of 16
- * floats; an instruction set is that vector (vec_*.h) and a file of a few
- * lines that compiles the loops with it.
+ * The loops are written once (vec_math.h, rows.h, tile.h, winograd.h) over a
+ * vector of 16 floats; an instruction set is that vector (vec_*.h) and a file
+ * of a few lines that compiles the loops with it.
  *
  * Weight panels (f32): [ceil(N / 16)][K][16], channels beyond N are 0.
  */
@@ -37,6 +37,9 @@ typedef struct {
     const float          *panels;       /* the first panel to use */
     size_t                n;            /* columns to store */
     const float          *bias;         /* n rounded up to a panel */
+    const float          *next;         /* half as many weights as are used
+                                           here, to be fetched for a later
+                                           call; NULL: none */
     const float          *residual;     /* NULL: none */
     size_t                ldr;
     float                *c;
@@ -69,11 +72,50 @@ typedef struct {
     const infer_unary_t    *act;
 } infer_depthwise_f32_t;
 
+/*
+ * Winograd's F(4x4, 3x3).  Its polynomials meet at 0, +-A, +-B and infinity:
+ * points near 1 whose powers are exact lose the fewest bits.
+ */
+#define INFER_WINOGRAD_A       0.625f
+#define INFER_WINOGRAD_B       1.5f
+#define INFER_WINOGRAD_INPUT   6        /* width and height of a tile */
+#define INFER_WINOGRAD_OUTPUT  4
+#define INFER_WINOGRAD_POINTS  36       /* products instead of 9 * 16 */
+
+/* A tile of inputs, each pixel `channels` floats; y[point * step + channel]. */
+typedef struct {
+    const float  *pixel[INFER_WINOGRAD_POINTS];
+    size_t        channels;
+    float        *y;
+    size_t        step;
+} infer_winograd_input_f32_t;
+
+/*
+ * x[point * step + channel], channels rounded up to 16, becomes the upper
+ * left height x width outputs of a tile at c[h * row + w * pixel + channel]:
+ * act(inverse(x) + bias + residual).
+ */
+typedef struct {
+    const float          *x;
+    size_t                step;
+    size_t                channels;
+    const float          *bias;         /* channels padded to 16 */
+    const float          *residual;     /* strides as c; NULL: none */
+    float                *c;
+    size_t                row;
+    size_t                pixel;
+    size_t                height;       /* 1 .. 4 */
+    size_t                width;
+    const infer_unary_t  *act;
+} infer_winograd_output_f32_t;
+
 typedef struct {
     const char  *name;
 
     void       (*tile_f32)(const infer_tile_f32_t *t);
     void       (*depthwise_f32)(const infer_depthwise_f32_t *d);
+    void       (*winograd_input_f32)(const infer_winograd_input_f32_t *t);
+    void       (*winograd_output_f32)(const infer_winograd_output_f32_t *t);
 
     /* y[i] = u(x[i]); y may be x.  All kinds but INFER_NOT. */
     void       (*unary_f32)(const infer_unary_t *u, const float *x, float *y,

@@ -13,12 +13,15 @@
 #define TILE_VARIANTS(X, P)  X(1, P) X(2, P)
 
 #include "kernels/tile.h"
+#include "kernels/winograd.h"
 
 
 const infer_kernels_t  infer_kernels_scalar = {
     .name = "scalar",
     .tile_f32 = tile_f32,
     .depthwise_f32 = depthwise_f32,
+    .winograd_input_f32 = winograd_input_f32,
+    .winograd_output_f32 = winograd_output_f32,
     .unary_f32 = unary_f32,
     .binary_f32 = binary_f32,
     .softmax_f32 = softmax_f32,

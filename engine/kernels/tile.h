@@ -145,12 +145,14 @@ tile_##R##x##P(const infer_tile_f32_t *t, size_t row, size_t col)            \
     const float  *w = t->panels + col * t->k;                                \
     const float  *end = w + panel;                                           \
     const float  *bias = t->bias + col;                                      \
+    const float  *next = t->next ? t->next + col / 2 * t->k : w;             \
                                                                              \
     PANELS_##P(BIAS, )                                                       \
     PANELS_##P(MASK, )                                                       \
     ROWS_##R(DECLARE, P)                                                     \
                                                                              \
-    for ( ; w != end; w += 16, a++, a7++) {                                  \
+    for ( ; w != end; w += 16, a++, a7++, next += 16) {                      \
+        __builtin_prefetch(next, 0, 2);                                      \
         PANELS_##P(WEIGHTS, )                                                \
         ROWS_##R(MAC, P)                                                     \
     }                                                                        \

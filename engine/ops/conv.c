@@ -5,12 +5,14 @@
  * Depthwise (one channel in and out to a group) has a kernel of its own that
  * reads the input in place.  All others are products: a row holds what one
  * output's window covers, K = (kd, kh, kw, c), with zeros for the padding;
- * where the window is a single point, the input is that matrix already.
+ * where the window is a single point, the input is that matrix already.  Where
+ * the graph asks for it, a 3x3 window is computed by Winograd's transforms.
  */
 
 #include <string.h>
 
 #include "ops/product.h"
+#include "ops/winograd.h"
 
 
 /* Multiply-accumulates of a depthwise task. */
@@ -84,6 +86,11 @@ conv_shape(infer_graph_t *g, const infer_node_t *node)
         || check_window(g, node) != 0)
     {
         return -1;
+    }
+
+    if (node->param.conv.winograd && !infer_winograd_fits(node)) {
+        return infer_node_fail(g, node, "not a convolution for Winograd's "
+                               "transforms");
     }
 
     x = node->in[INFER_IN_X];
@@ -263,6 +270,10 @@ conv_pack_size(const infer_node_t *node)
 {
     infer_weights_t  w = weights_of(node);
 
+    if (node->param.conv.winograd) {
+        return infer_winograd_pack_size(&w);
+    }
+
     return infer_product_pack_size(&w);
 }
 
@@ -271,6 +282,11 @@ static void
 conv_pack(const infer_node_t *node, void *dst)
 {
     infer_weights_t  w = weights_of(node);
+
+    if (node->param.conv.winograd) {
+        infer_winograd_pack(node, &w, dst);
+        return;
+    }
 
     infer_product_pack(node, &w, dst);
 }
@@ -297,6 +313,10 @@ conv_scratch(const infer_call_t *call)
     conv_t           conv;
     infer_product_t  product;
 
+    if (call->param->conv.winograd) {
+        return infer_winograd_scratch(call);
+    }
+
     conv_init(&conv, call);
 
     if (is_depthwise(conv.groups, conv.channels, conv.outputs)) {
@@ -315,6 +335,11 @@ conv_run(const infer_call_t *call)
 {
     conv_t           conv;
     infer_product_t  product;
+
+    if (call->param->conv.winograd) {
+        infer_winograd_run(call);
+        return;
+    }
 
     conv_init(&conv, call);
 

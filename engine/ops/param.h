@@ -130,6 +130,7 @@ typedef struct {
 typedef struct {
     infer_window_t  window;
     int32_t         groups;
+    int32_t         winograd;          /* F(4x4, 3x3): see ops/winograd.h */
     infer_unary_t   act;
 } infer_conv_t;
 

@@ -48,8 +48,8 @@ typedef struct {
 static int check_vector(infer_graph_t *g, const infer_node_t *node, int i,
     infer_dim_t n);
 static int check_residual(infer_graph_t *g, const infer_node_t *node);
-static void pack_panel(const infer_weights_t *w, const unsigned char *src,
-    size_t lanes, const float *scale, float *dst);
+static void pack_row(const infer_weights_t *w, size_t first, size_t lanes,
+    const float *scale, float *row);
 static void load(float *dst, const void *src, size_t first, size_t n);
 static void split_rows(split_t *s, const infer_product_t *p);
 static void split_tasks(split_t *s);
@@ -200,11 +200,30 @@ void
 infer_product_pack(const infer_node_t *node, const infer_weights_t *w,
     void *dst)
 {
-    float                *panel = dst, *bias;
-    float                 scale[PANEL];
-    size_t                first, lanes;
-    const void           *vector[INFER_IN_SCALE + 1] = { 0 };
-    const unsigned char  *src = w->data;
+    float   *panel = dst, *bias;
+    size_t   step = w->c * PANEL;
+
+    bias = panel + w->groups * ceil_div(w->n, PANEL) * step * w->taps;
+
+    for (size_t g = 0; g < w->groups; g++) {
+        for (size_t n = 0; n < w->n; n += PANEL) {
+            infer_product_pack_panel(node, w, g * w->n + n,
+                                     min_size(w->n - n, PANEL), panel, step,
+                                     bias);
+
+            panel += step * w->taps;
+            bias += PANEL;
+        }
+    }
+}
+
+
+void
+infer_product_pack_panel(const infer_node_t *node, const infer_weights_t *w,
+    size_t first, size_t lanes, float *dst, size_t step, float *bias)
+{
+    float       scale[PANEL];
+    const void *vector[INFER_IN_SCALE + 1] = { 0 };
 
     for (int i = INFER_IN_BIAS; i <= INFER_IN_SCALE; i++) {
         if (i < node->n_in && node->in[i] != NULL) {
@@ -212,58 +231,44 @@ infer_product_pack(const infer_node_t *node, const infer_weights_t *w,
         }
     }
 
-    bias = panel + w->groups * ceil_div(w->n, PANEL) * PANEL * w->c * w->taps;
+    for (size_t i = 0; i < PANEL; i++) {
+        scale[i] = 1;
+        bias[i] = 0;
+    }
 
-    for (size_t g = 0; g < w->groups; g++) {
-        for (size_t n = 0; n < w->n; n += PANEL) {
-            first = g * w->n + n;
-            lanes = min_size(w->n - n, PANEL);
+    if (vector[INFER_IN_SCALE] != NULL) {
+        load(scale, vector[INFER_IN_SCALE], first, lanes);
+    }
 
-            for (size_t i = 0; i < PANEL; i++) {
-                scale[i] = 1;
-                bias[i] = 0;
-            }
+    if (vector[INFER_IN_BIAS] != NULL) {
+        load(bias, vector[INFER_IN_BIAS], first, lanes);
+    }
 
-            if (vector[INFER_IN_SCALE] != NULL) {
-                load(scale, vector[INFER_IN_SCALE], first, lanes);
-            }
-
-            if (vector[INFER_IN_BIAS] != NULL) {
-                load(bias, vector[INFER_IN_BIAS], first, lanes);
-            }
-
-            pack_panel(w, src + first * w->channel * sizeof(float), lanes,
-                       scale, panel);
-
-            panel += w->c * w->taps * PANEL;
-            bias += PANEL;
+    for (size_t c = 0; c < w->c; c++) {
+        for (size_t tap = 0; tap < w->taps; tap++) {
+            pack_row(w, first * w->channel + c * w->depth + tap * w->tap_step,
+                     lanes, scale, dst + tap * step + c * PANEL);
         }
     }
 }
 
 
+/* A row of a panel; `first`: its first weight. */
 static void
-pack_panel(const infer_weights_t *w, const unsigned char *src, size_t lanes,
-    const float *scale, float *dst)
+pack_row(const infer_weights_t *w, size_t first, size_t lanes,
+    const float *scale, float *row)
 {
-    float  *row, x;
+    float  x;
 
-    for (size_t c = 0; c < w->c; c++) {
-        for (size_t tap = 0; tap < w->taps; tap++) {
-            row = dst + (tap * w->c + c) * PANEL;
+    for (size_t i = 0; i < PANEL; i++) {
+        x = 0;
 
-            for (size_t i = 0; i < PANEL; i++) {
-                x = 0;
-
-                if (i < lanes) {
-                    load(&x, src, i * w->channel + c * w->depth
-                                  + tap * w->tap_step, 1);
-                    x *= scale[i];
-                }
-
-                row[i] = x;
-            }
+        if (i < lanes) {
+            load(&x, w->data, first + i * w->channel, 1);
+            x *= scale[i];
         }
+
+        row[i] = x;
     }
 }
 
@@ -460,7 +465,7 @@ static void
 run_tiles(const split_t *s, infer_tile_f32_t *tile, size_t group, size_t row,
     size_t end, size_t panel, size_t last)
 {
-    size_t                  stretch, offset;
+    size_t                  stretch, offset, half;
     const float            *a = tile->a, *panels, *bias;
     const infer_product_t  *p = s->product;
 
@@ -479,6 +484,10 @@ run_tiles(const split_t *s, infer_tile_f32_t *tile, size_t group, size_t row,
         tile->n = min_size(p->n, min_size(panel + stretch, last) * PANEL)
                   - panel * PANEL;
 
+        /* each block fetches half as many weights as it uses */
+        half = min_size(stretch, last - panel) / 2 * PANEL * p->k;
+        tile->next = panel + stretch < last ? tile->panels + 2 * half : NULL;
+
         for (size_t i = row; i < end; i += s->block) {
             offset = i * tile->ldc + group * p->n + panel * PANEL;
 
@@ -488,6 +497,9 @@ run_tiles(const split_t *s, infer_tile_f32_t *tile, size_t group, size_t row,
             tile->residual = p->residual ? p->residual + offset : NULL;
 
             s->call->kernels->tile_f32(tile);
+
+            tile->next = i == row && tile->next != NULL ? tile->next + half
+                                                        : NULL;
         }
     }
 }

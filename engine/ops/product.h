@@ -79,6 +79,14 @@ size_t infer_product_pack_size(const infer_weights_t *w);
 void infer_product_pack(const infer_node_t *node, const infer_weights_t *w,
     void *dst);
 
+/*
+ * The same for one panel and its bias: outputs first .. first + lanes - 1, at
+ * most 16, element (c, tap) at dst + tap * step + c * 16.
+ */
+void infer_product_pack_panel(const infer_node_t *node,
+    const infer_weights_t *w, size_t first, size_t lanes, float *dst,
+    size_t step, float *bias);
+
 /* The residual of a conv or fc, NULL where it has none. */
 const float *infer_product_residual(const infer_call_t *call);
 

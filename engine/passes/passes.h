@@ -28,6 +28,12 @@ int infer_pass_patterns(infer_graph_t *g);
  */
 int infer_pass_fuse(infer_graph_t *g);
 
+/*
+ * Chooses the convolutions to compute by Winograd's transforms, whose weights
+ * may grow by budget bytes in all.
+ */
+int infer_pass_winograd(infer_graph_t *g, size_t budget);
+
 /* Removes nodes whose results nobody uses and counts uses. */
 int infer_pass_sweep(infer_graph_t *g);
 

@@ -1,0 +1,153 @@
+/*
+ * The transforms of Winograd's F(4x4, 3x3): a tile of 6 x 6 inputs becomes 36
+ * factors, whose products with 36 transformed weights become 4 x 4 outputs.
+ * Contracts: kernels.h.  Written over a vec_*.h, which is included before, as
+ * are vec_math.h and rows.h.
+ *
+ * The polynomials meet at 0, A, -A, B, -B and infinity; what a point and its
+ * negative share is computed once.  All is lane by lane and in the order
+ * written here, so every instruction set has the same bits.
+ */
+
+#ifndef INFER_KERNELS_WINOGRAD_H
+#define INFER_KERNELS_WINOGRAD_H
+
+
+#define WINO_A   INFER_WINOGRAD_A
+#define WINO_B   INFER_WINOGRAD_B
+#define WINO_AA  (WINO_A * WINO_A)
+#define WINO_BB  (WINO_B * WINO_B)
+
+
+/* Six values, `step` vectors apart, become six. */
+static inline void
+winograd_input_6(const vf *x, size_t step, vf *y)
+{
+    vf  a = v_set1(WINO_A);
+    vf  b = v_set1(WINO_B);
+    vf  aa = v_set1(-WINO_AA);
+    vf  bb = v_set1(-WINO_BB);
+    vf  ab = v_set1(WINO_AA * WINO_BB);
+    vf  sum = v_set1(-(WINO_AA + WINO_BB));
+    vf  x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step];
+    vf  even = v_fma(bb, x2, x4);
+    vf  odd = v_mul(a, v_fma(bb, x1, x3));
+
+    y[0] = v_fma(ab, x[0], v_fma(sum, x2, x4));
+    y[1] = v_add(even, odd);
+    y[2] = v_sub(even, odd);
+
+    even = v_fma(aa, x2, x4);
+    odd = v_mul(b, v_fma(aa, x1, x3));
+
+    y[3] = v_add(even, odd);
+    y[4] = v_sub(even, odd);
+    y[5] = v_fma(ab, x1, v_fma(sum, x3, x[5 * step]));
+}
+
+
+/* Six values, `step` vectors apart, become four. */
+static inline void
+winograd_output_6(const vf *x, size_t step, vf *y)
+{
+    vf  x5 = x[5 * step];
+    vf  even = v_add(x[step], x[2 * step]);
+    vf  odd = v_sub(x[step], x[2 * step]);
+    vf  even2 = v_add(x[3 * step], x[4 * step]);
+    vf  odd2 = v_sub(x[3 * step], x[4 * step]);
+
+    y[0] = v_add(v_add(x[0], even), even2);
+    y[1] = v_fma(v_set1(WINO_B), odd2, v_mul(v_set1(WINO_A), odd));
+    y[2] = v_fma(v_set1(WINO_BB), even2, v_mul(v_set1(WINO_AA), even));
+    y[3] = v_fma(v_set1(WINO_AA * WINO_A), odd, x5);
+    y[3] = v_fma(v_set1(WINO_BB * WINO_B), odd2, y[3]);
+}
+
+
+static void
+winograd_input_f32(const infer_winograd_input_f32_t *t)
+{
+    vf  x[6], column[36], y[6];
+
+    EACH_VECTOR (t->channels) {
+        vm  m = v_mask(t->channels - i);
+
+        for (size_t w = 0; w < 6; w++) {
+            for (size_t h = 0; h < 6; h++) {
+                x[h] = v_load_m(t->pixel[h * 6 + w] + i, m);
+            }
+
+            winograd_input_6(x, 1, column + w * 6);
+        }
+
+        for (size_t h = 0; h < 6; h++) {
+            winograd_input_6(column + h, 6, y);
+
+            for (size_t w = 0; w < 6; w++) {
+                v_store_m(t->y + (h * 6 + w) * t->step + i, y[w], m);
+            }
+        }
+    }
+}
+
+
+/* One vector of outputs of a tile, from channel i on. */
+static inline void
+winograd_output_vector(const infer_winograd_output_f32_t *t, size_t i, vf a,
+    vf b)
+{
+    vf      v, column[24], y[4], x[6];
+    vm      m = v_mask(t->channels - i);
+    vf      bias = v_load(t->bias + i);
+    size_t  offset;
+
+    for (size_t w = 0; w < 6; w++) {
+        for (size_t h = 0; h < 6; h++) {
+            x[h] = v_load(t->x + (h * 6 + w) * t->step + i);
+        }
+
+        winograd_output_6(x, 1, column + w * 4);
+    }
+
+    for (size_t h = 0; h < t->height; h++) {
+        winograd_output_6(column + h, 4, y);
+
+        for (size_t w = 0; w < t->width; w++) {
+            offset = h * t->row + w * t->pixel + i;
+            v = v_add(y[w], bias);
+
+            if (t->residual != NULL) {
+                v = v_add(v, v_load_m(t->residual + offset, m));
+            }
+
+            v_store_m(t->c + offset, v_clip(v, a, b), m);
+        }
+    }
+}
+
+
+static void
+winograd_output_f32(const infer_winograd_output_f32_t *t)
+{
+    int    clip = t->act->kind == INFER_CLIP;
+    vf     a = v_set1(clip ? t->act->a : -__builtin_inff());
+    vf     b = v_set1(clip ? t->act->b : __builtin_inff());
+    float  *c;
+
+    EACH_VECTOR (t->channels) {
+        winograd_output_vector(t, i, a, b);
+    }
+
+    if (clip || t->act->kind == INFER_NONE) {
+        return;
+    }
+
+    for (size_t h = 0; h < t->height; h++) {
+        for (size_t w = 0; w < t->width; w++) {
+            c = t->c + h * t->row + w * t->pixel;
+            unary_f32(t->act, c, c, t->channels);
+        }
+    }
+}
+
+#endif /* INFER_KERNELS_WINOGRAD_H */
