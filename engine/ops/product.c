@@ -28,6 +28,9 @@
 #define SMALL_TASK     ((size_t) 128 << 10)
 #define LARGE_TASK     ((size_t) 2 << 20)
 
+/* Weights read since pages of the file were last given back. */
+#define FORGET         ((size_t) 1 << 20)
+
 /* Rows this many floats apart share a set of the first cache. */
 #define CACHE_WAY      1024
 
@@ -202,7 +205,7 @@ infer_product_pack(const infer_node_t *node, const infer_weights_t *w,
 {
     float                *panel = dst, *bias;
     float                 scale[PANEL];
-    size_t                first, lanes;
+    size_t                first, lanes, forgotten = 0;
     const void           *vector[INFER_IN_SCALE + 1] = { 0 };
     const unsigned char  *src = w->data;
 
@@ -237,6 +240,18 @@ infer_product_pack(const infer_node_t *node, const infer_weights_t *w,
 
             panel += w->c * w->taps * PANEL;
             bias += PANEL;
+
+            /* Weights that lie in the order of the panels, as they mostly
+               do, are not needed again. */
+            if (w->channel >= w->c * w->taps
+                && (first + lanes - forgotten) * w->channel > FORGET)
+            {
+                infer_value_forget(node->in[INFER_IN_WEIGHTS],
+                                   forgotten * w->channel * sizeof(float),
+                                   (first + lanes) * w->channel
+                                   * sizeof(float));
+                forgotten = first + lanes;
+            }
         }
     }
 }
