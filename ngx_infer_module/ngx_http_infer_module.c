@@ -18,6 +18,7 @@ typedef struct {
 
 typedef struct {
     ngx_array_t                  named;       /* ngx_http_infer_named_t */
+    ngx_array_t                  pools;       /* ngx_http_infer_pool_t * */
 } ngx_http_infer_main_conf_t;
 
 
@@ -31,6 +32,8 @@ static char *ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_infer_init_endpoint(ngx_conf_t *cf,
     ngx_http_infer_loc_conf_t *conf);
+static ngx_http_infer_pool_t *ngx_http_infer_add_pool(ngx_conf_t *cf,
+    ngx_thread_pool_t *tp);
 static ngx_int_t ngx_http_infer_add_error_page(ngx_conf_t *cf,
     ngx_http_infer_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
 static ngx_int_t ngx_http_infer_add_named_locations(ngx_conf_t *cf);
@@ -56,6 +59,11 @@ static ngx_conf_num_bounds_t  ngx_http_infer_top_k_bounds = {
 
 static ngx_conf_num_bounds_t  ngx_http_infer_queue_bounds = {
     ngx_conf_check_num_bounds, 1, 65535
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_infer_threads_bounds = {
+    ngx_conf_check_num_bounds, 1, 256
 };
 
 
@@ -95,6 +103,13 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("infer_threads"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, threads),
+      &ngx_http_infer_threads_bounds },
 
     { ngx_string("infer_max_pixels"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -281,6 +296,13 @@ ngx_http_infer_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    if (ngx_array_init(&imcf->pools, cf->pool, 1,
+                       sizeof(ngx_http_infer_pool_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
     return imcf;
 }
 
@@ -299,6 +321,7 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->endpoint = NULL;
+     *     conf->pool = NULL;
      *     conf->error_pages = NULL;
      *     conf->preprocess = { 0 };
      */
@@ -307,6 +330,7 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     conf->settings = NGX_CONF_UNSET_PTR;
     conf->top_k = NGX_CONF_UNSET_UINT;
     conf->thread_pool = NGX_CONF_UNSET_PTR;
+    conf->threads = NGX_CONF_UNSET_UINT;
     conf->max_pixels = NGX_CONF_UNSET_SIZE;
     conf->queue = NGX_CONF_UNSET_UINT;
     conf->timeout = NGX_CONF_UNSET_MSEC;
@@ -328,6 +352,7 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->settings, prev->settings, NULL);
     ngx_conf_merge_uint_value(conf->top_k, prev->top_k, 0);
     ngx_conf_merge_ptr_value(conf->thread_pool, prev->thread_pool, NULL);
+    ngx_conf_merge_uint_value(conf->threads, prev->threads, 1);
     ngx_conf_merge_size_value(conf->max_pixels, prev->max_pixels, 25000000);
     ngx_conf_merge_uint_value(conf->queue, prev->queue, 8);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
@@ -353,6 +378,7 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 static char *
 ngx_http_infer_init_endpoint(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
 {
+    ngx_http_infer_model_t      *model;
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_infer_loc_conf_t  **location;
 
@@ -365,18 +391,57 @@ ngx_http_infer_init_endpoint(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
         }
     }
 
-    location = ngx_array_push(&conf->endpoint->model->locations);
+    conf->pool = ngx_http_infer_add_pool(cf, conf->thread_pool);
+    if (conf->pool == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    model = conf->endpoint->model;
+
+    location = ngx_array_push(&model->locations);
     if (location == NULL) {
         return NGX_CONF_ERROR;
     }
 
     *location = conf;
 
+    model->threads = ngx_max(model->threads, conf->threads);
+
     if (ngx_http_infer_add_error_page(cf, conf, clcf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_http_infer_pool_t *
+ngx_http_infer_add_pool(ngx_conf_t *cf, ngx_thread_pool_t *tp)
+{
+    ngx_uint_t                   i;
+    ngx_http_infer_pool_t       *pool, **pools;
+    ngx_http_infer_main_conf_t  *imcf;
+
+    imcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_infer_module);
+    pools = imcf->pools.elts;
+
+    for (i = 0; i < imcf->pools.nelts; i++) {
+        if (pools[i]->thread_pool == tp) {
+            return pools[i];
+        }
+    }
+
+    pools = ngx_array_push(&imcf->pools);
+    pool = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_pool_t));
+
+    if (pools == NULL || pool == NULL) {
+        return NULL;
+    }
+
+    pool->thread_pool = tp;
+    *pools = pool;
+
+    return pool;
 }
 
 

@@ -7,7 +7,7 @@
  * all that the computation needs and is given to a thread pool (task.c), so
  * that a request may end at any moment without waiting for its thread.  Back
  * on the event loop the answer is written (response.c) and the variables are
- * set (variables.c).
+ * set (variables.c).  Idle threads may help with a computation (threads.c).
  */
 
 #ifndef _NGX_HTTP_INFER_MODULE_H_INCLUDED_
@@ -34,6 +34,7 @@
 typedef struct ngx_http_infer_ctx_s        ngx_http_infer_ctx_t;
 typedef struct ngx_http_infer_task_s       ngx_http_infer_task_t;
 typedef struct ngx_http_infer_workspace_s  ngx_http_infer_workspace_t;
+typedef struct ngx_http_infer_crew_s       ngx_http_infer_crew_t;
 
 
 /* a session that no task uses */
@@ -48,11 +49,21 @@ typedef struct {
     ngx_str_t                    path;
     infer_model_t               *model;       /* in the zone, read-only */
     ngx_array_t                  locations;   /* ngx_http_infer_loc_conf_t * */
+    ngx_uint_t                   threads;     /* the most of a location */
 
     /* of this worker: idle sessions, the last used first */
     ngx_atomic_t                 lock;
     ngx_http_infer_workspace_t  *idle;
 } ngx_http_infer_model_t;
+
+
+/* a thread pool that has locations */
+typedef struct {
+    ngx_thread_pool_t           *thread_pool;
+
+    /* of this worker: tasks posted that no thread has begun with */
+    ngx_atomic_t                 waiting;
+} ngx_http_infer_pool_t;
 
 
 /* what infer_model makes of a location, and who is in it (in this worker) */
@@ -73,6 +84,8 @@ typedef struct {
     ngx_array_t                 *settings;    /* ngx_str_t; infer_preprocess */
     ngx_uint_t                   top_k;
     ngx_thread_pool_t           *thread_pool;
+    ngx_http_infer_pool_t       *pool;        /* of thread_pool */
+    ngx_uint_t                   threads;
     size_t                       max_pixels;
     ngx_uint_t                   queue;
     ngx_msec_t                   timeout;
@@ -93,6 +106,7 @@ typedef struct {
 struct ngx_http_infer_task_s {
     ngx_thread_task_t            thread;
     ngx_http_infer_loc_conf_t   *conf;
+    ngx_http_infer_crew_t       *crew;        /* NULL: infer_threads 1 */
 
     /* event loop only */
     ngx_http_infer_ctx_t        *ctx;
@@ -219,6 +233,29 @@ ngx_int_t ngx_http_infer_submit(ngx_http_request_t *r,
 /* In the thread: the outcome is an error. */
 void ngx_http_infer_task_fail(ngx_http_infer_task_t *task, ngx_uint_t status,
     const char *reason);
+
+/* Nanoseconds, monotonic. */
+uint64_t ngx_http_infer_now(void);
+
+
+/* threads.c */
+
+/* For a computation by up to so many threads (2 or more) of a pool. */
+ngx_http_infer_crew_t *ngx_http_infer_create_crew(
+    ngx_http_infer_pool_t *pool, size_t threads, ngx_log_t *log);
+
+/* On the event loop; helpers may go on to hold it. */
+void ngx_http_infer_free_crew(ngx_http_infer_crew_t *crew);
+
+/*
+ * In the thread, once: calls for helpers.  NULL, and no help, where requests
+ * wait for the threads.
+ */
+const infer_parallel_t *ngx_http_infer_start_crew(
+    ngx_http_infer_crew_t *crew);
+
+/* In the thread: nothing is left to do. */
+void ngx_http_infer_end_crew(ngx_http_infer_crew_t *crew);
 
 
 /* response.c: each sends a JSON answer and returns the code to finalize */

@@ -34,12 +34,13 @@ static void ngx_http_infer_task_handler(void *data, ngx_log_t *log);
 static void ngx_http_infer_task_run(ngx_http_infer_task_t *task);
 static void ngx_http_infer_task_classify(ngx_http_infer_task_t *task,
     const infer_image_t *img);
+static void ngx_http_infer_task_compute(ngx_http_infer_task_t *task,
+    infer_session_t *session);
 static ngx_uint_t ngx_http_infer_image_status(infer_image_status_t status);
 static ngx_http_infer_workspace_t *ngx_http_infer_get_workspace(
     ngx_http_infer_model_t *model, infer_error_t *err);
 static void ngx_http_infer_put_workspace(ngx_http_infer_model_t *model,
     ngx_http_infer_workspace_t *ws);
-static uint64_t ngx_http_infer_now(void);
 
 
 ngx_int_t
@@ -130,6 +131,7 @@ ngx_http_infer_watch_client(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_infer_start(ngx_http_infer_ctx_t *ctx)
 {
+    ngx_http_infer_pool_t  *pool;
     ngx_http_infer_task_t  *task;
 
     task = ngx_http_infer_create_task(ctx);
@@ -137,9 +139,12 @@ ngx_http_infer_start(ngx_http_infer_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (ngx_thread_task_post(ctx->conf->thread_pool, &task->thread)
-        != NGX_OK)
-    {
+    pool = ctx->conf->pool;
+
+    (void) ngx_atomic_fetch_add(&pool->waiting, 1);
+
+    if (ngx_thread_task_post(pool->thread_pool, &task->thread) != NGX_OK) {
+        (void) ngx_atomic_fetch_add(&pool->waiting, -1);
         ngx_http_infer_free_task(task);
         return NGX_ERROR;
     }
@@ -228,6 +233,16 @@ ngx_http_infer_create_task(ngx_http_infer_ctx_t *ctx)
         return NULL;
     }
 
+    if (task->conf->threads > 1) {
+        task->crew = ngx_http_infer_create_crew(task->conf->pool,
+                                                task->conf->threads,
+                                                r->connection->log);
+        if (task->crew == NULL) {
+            ngx_http_infer_free_task(task);
+            return NULL;
+        }
+    }
+
     return task;
 }
 
@@ -241,6 +256,10 @@ ngx_http_infer_free_task(ngx_http_infer_task_t *task)
 
     if (task->body) {
         ngx_free(task->body);
+    }
+
+    if (task->crew) {
+        ngx_http_infer_free_crew(task->crew);
     }
 
     ngx_free(task);
@@ -362,13 +381,15 @@ ngx_http_infer_finish(ngx_http_request_t *r, ngx_int_t rc)
 
 /*
  * From here on: in a thread.  Nothing is touched but the task, what is
- * constant in its configuration, and the idle list.
+ * constant in its configuration, the idle list, and what threads.c shares.
  */
 
 static void
 ngx_http_infer_task_handler(void *data, ngx_log_t *log)
 {
     ngx_http_infer_task_t *task = data;
+
+    (void) ngx_atomic_fetch_add(&task->conf->pool->waiting, -1);
 
     task->started = ngx_http_infer_now();
 
@@ -439,7 +460,7 @@ ngx_http_infer_task_classify(ngx_http_infer_task_t *task,
     rc = infer_session_set_image(ws->session, 0, img,
                                  &task->conf->preprocess);
     if (rc == 0) {
-        infer_session_run(ws->session, NULL);
+        ngx_http_infer_task_compute(task, ws->session);
         task->ntop = infer_session_top(ws->session, 0, task->top,
                                        task->ntop);
     }
@@ -458,6 +479,21 @@ ngx_http_infer_task_classify(ngx_http_infer_task_t *task,
     } else {
         task->status = NGX_HTTP_OK;
     }
+}
+
+
+static void
+ngx_http_infer_task_compute(ngx_http_infer_task_t *task,
+    infer_session_t *session)
+{
+    if (task->crew == NULL) {
+        infer_session_run(session, NULL);
+        return;
+    }
+
+    infer_session_run(session, ngx_http_infer_start_crew(task->crew));
+
+    ngx_http_infer_end_crew(task->crew);
 }
 
 
@@ -525,7 +561,7 @@ ngx_http_infer_get_workspace(ngx_http_infer_model_t *model,
         return NULL;
     }
 
-    ws->session = infer_session_create(model->model, 1, 1, err);
+    ws->session = infer_session_create(model->model, 1, model->threads, err);
 
     if (ws->session == NULL) {
         free(ws);
@@ -566,7 +602,7 @@ ngx_http_infer_free_workspaces(void *data)
 }
 
 
-static uint64_t
+uint64_t
 ngx_http_infer_now(void)
 {
     struct timespec  ts;

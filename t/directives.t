@@ -448,6 +448,49 @@ infer_thread_pool a;
 
 
 
+=== infer_threads: helpers
+--- main_config
+thread_pool infer threads=2;
+--- http_config
+infer_threads 2;
+--- config
+location /p {
+    infer_model $TEST_NGINX_HTML/six.onnx;
+    infer_preprocess resize=28 crop=28;
+    infer_thread_pool infer;
+}
+--- response_body_like: "class": ?5
+
+
+
+=== infer_threads: 0
+--- config
+infer_threads 0;
+--- must_die
+--- error_log eval
+qr/\[emerg\]/
+
+
+
+=== infer_threads: no number
+--- config
+infer_threads x;
+--- must_die
+--- error_log eval
+qr/\[emerg\].*invalid (?:number|value)/
+
+
+
+=== infer_threads: duplicate
+--- config
+infer_threads 1;
+infer_threads 1;
+--- must_die
+--- error_log
+"infer_threads" directive is duplicate
+
+
+
 === infer_max_pixels: with a unit, inherited
 --- http_config
 infer_max_pixels 1k;

@@ -1,7 +1,8 @@
 /*
  * Graph to model.  One walk lays everything out; done without memory it gives
  * the size, done with it writes the block.  Weights go from the mapped file
- * straight into their panels.
+ * straight into their panels, and its pages are given back on the way: memory
+ * holds the weights once.
  */
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ static int is_packed(const infer_node_t *node, int operand);
 static uint64_t write_model(infer_writer_t *w);
 static uint64_t write_values(infer_writer_t *w);
 static void write_nodes(infer_writer_t *w, infer_model_t *m);
+static void forget_packed(const infer_node_t *node);
 static uint64_t write_ports(infer_writer_t *w,
     const infer_graph_port_t *port, size_t n);
 static void write_labels(infer_writer_t *w, infer_model_t *m);
@@ -208,6 +210,7 @@ write_values(infer_writer_t *w)
 
             if (w->base != NULL && size > 0) {
                 memcpy(w->base + data, v->data, size);
+                infer_value_forget(v, 0, size);
             }
         }
 
@@ -268,6 +271,7 @@ write_nodes(infer_writer_t *w, infer_model_t *m)
 
         if (node->op->pack != NULL) {
             node->op->pack(node, w->base + row.packed);
+            forget_packed(node);
         }
 
         row.macs = node->op->macs != NULL ? node->op->macs(node) : 0;
@@ -282,6 +286,24 @@ write_nodes(infer_writer_t *w, infer_model_t *m)
 
         for (int k = 0; k < node->n_out; k++) {
             *operand++ = w->index[node->out[k]->id];
+        }
+    }
+}
+
+
+static void
+forget_packed(const infer_node_t *node)
+{
+    infer_tensor_t        t;
+    const infer_value_t  *v;
+
+    for (int k = 0; k < node->n_in; k++) {
+        v = node->in[k];
+
+        if (v != NULL && is_packed(node, k)) {
+            infer_value_tensor(v, 1, &t);
+            infer_value_forget(v, 0,
+                               infer_numel(&t) * infer_dtype_size(t.dtype));
         }
     }
 }

@@ -84,6 +84,7 @@ infer_graph_constant(infer_graph_t *g, const char *name, infer_dtype_t dtype,
     v = infer_graph_value(g, name, dtype, rank, d);
     if (v != NULL) {
         v->data = data;
+        v->mapping = infer_graph_mapping(g, data);
     }
 
     return v;

@@ -35,6 +35,8 @@ struct infer_value_s {
     infer_dim_t     dim[INFER_MAX_RANK];
     const void     *data;          /* NULL: computed, or a graph input */
     const void     *varied[2];
+    const struct infer_mapping_s
+                   *mapping;       /* the file data lies in, or NULL */
     infer_node_t   *producer;      /* NULL: constant or graph input */
     uint32_t        id;            /* index in graph->value */
     uint32_t        uses;          /* valid after a sweep */
@@ -103,6 +105,17 @@ char *infer_graph_strdup(infer_graph_t *g, const char *s, size_t len);
  */
 const void *infer_graph_map(infer_graph_t *g, const char *path,
     size_t *size);
+
+/* The file that p points into, NULL where it points elsewhere. */
+const struct infer_mapping_s *infer_graph_mapping(const infer_graph_t *g,
+    const void *p);
+
+/*
+ * Bytes from .. to - 1 of a constant have been read for the last time, or so
+ * it seems: pages of a mapped file are given back, to be read again if need
+ * be.  Nothing happens where the data lies elsewhere.
+ */
+void infer_value_forget(const infer_value_t *v, size_t from, size_t to);
 
 /* Sets the graph's error to "PATH: message" and returns -1. */
 int infer_graph_fail(infer_graph_t *g, const char *fmt, ...)

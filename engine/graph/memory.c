@@ -22,6 +22,9 @@
 /* Results are vectors' food: all pool memory is aligned to a cache line. */
 #define ALIGNMENT   64
 
+/* What Linux reads into memory around a page that is touched. */
+#define FAULT_WINDOW  ((size_t) 64 << 10)
+
 
 typedef struct infer_chunk_s  infer_chunk_t;
 typedef struct infer_mapping_s  infer_mapping_t;
@@ -34,7 +37,7 @@ struct infer_chunk_s {
 
 struct infer_mapping_s {
     infer_mapping_t  *next;
-    void             *data;
+    unsigned char    *data;
     size_t            size;
 };
 
@@ -224,6 +227,43 @@ failed:
     }
 
     return NULL;
+}
+
+
+const infer_mapping_t *
+infer_graph_mapping(const infer_graph_t *g, const void *p)
+{
+    const unsigned char    *pos = p;
+    const infer_mapping_t  *map;
+
+    for (map = g->mappings; map != NULL; map = map->next) {
+        if (pos >= map->data && pos < map->data + map->size) {
+            return map;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+infer_value_forget(const infer_value_t *v, size_t from, size_t to)
+{
+    size_t                  start;
+    const infer_mapping_t  *map = v->mapping;
+
+    /* For less it is not worth a call: its neighbours take it along. */
+    if (map == NULL || to - from < FAULT_WINDOW / 4) {
+        return;
+    }
+
+    /* A fault maps a window of pages, also some in front of its own. */
+    start = (size_t) ((const unsigned char *) v->data - map->data);
+    from = (start + from) / FAULT_WINDOW * FAULT_WINDOW;
+    to = start + to;
+
+    /* Only memory is at stake: it may fail. */
+    (void) madvise(map->data + from, to - from, MADV_DONTNEED);
 }
 
 

@@ -34,7 +34,8 @@ const infer_kernels_t  infer_kernels_avx512 = {
     .binary_f32 = binary_f32,
     .softmax_f32 = softmax_f32,
     .layernorm_f32 = layernorm_f32,
-    .sum_f32 = sum_f32
+    .sum_f32 = sum_f32,
+    .sum_rows_f32 = sum_rows_f32
 };
 
 #else

@@ -144,6 +144,10 @@ typedef struct {
     /* The sum of x: lane i % 16 adds x[i] in order; then lanes i and i + 8,
        i + 4, i + 2, i + 1 are added. */
     float      (*sum_f32)(const float *x, size_t n);
+
+    /* y[j] += x[i * ldx + j], i = 0 .. rows - 1 one after the other. */
+    void       (*sum_rows_f32)(const float *x, size_t ldx, size_t rows,
+                               float *y, size_t n);
 } infer_kernels_t;
 
 extern const infer_kernels_t  infer_kernels_scalar;

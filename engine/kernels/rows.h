@@ -149,6 +149,28 @@ sum_f32(const float *x, size_t n)
 }
 
 
+/* Four sums of each row at once: none waits for another. */
+#define SUM_LOAD(p)   vm  m##p = v_mask(n > j + 16 * p ? n - j - 16 * p : 0); \
+                      vf  s##p = v_load_m(y + j + 16 * p, m##p);
+#define SUM_ADD(p)    s##p = v_add(s##p, v_load_m(x + i * ldx + j + 16 * p,   \
+                                                  m##p));
+#define SUM_STORE(p)  v_store_m(y + j + 16 * p, s##p, m##p);
+
+static void
+sum_rows_f32(const float *x, size_t ldx, size_t rows, float *y, size_t n)
+{
+    for (size_t j = 0; j < n; j += 64) {
+        SUM_LOAD(0) SUM_LOAD(1) SUM_LOAD(2) SUM_LOAD(3)
+
+        for (size_t i = 0; i < rows; i++) {
+            SUM_ADD(0) SUM_ADD(1) SUM_ADD(2) SUM_ADD(3)
+        }
+
+        SUM_STORE(0) SUM_STORE(1) SUM_STORE(2) SUM_STORE(3)
+    }
+}
+
+
 static void
 softmax_f32(const float *x, float *y, size_t n)
 {

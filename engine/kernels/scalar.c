@@ -26,5 +26,6 @@ const infer_kernels_t  infer_kernels_scalar = {
     .binary_f32 = binary_f32,
     .softmax_f32 = softmax_f32,
     .layernorm_f32 = layernorm_f32,
-    .sum_f32 = sum_f32
+    .sum_f32 = sum_f32,
+    .sum_rows_f32 = sum_rows_f32
 };

@@ -157,6 +157,18 @@ move_transposed(void *arg, const int64_t *offset, size_t n, size_t slot)
     down = m->nest.stride[0][last - 1];
     across = m->nest.stride[1][last];
 
+    if (width < BLOCK) {
+        /* a few long columns instead of many short rows */
+        for (size_t j = 0; j < width; j++) {
+            dst = m->dst + (offset[0] + (int64_t) j) * size;
+            src = m->src + (offset[1] + (int64_t) j * across) * size;
+
+            move_row(m->size, dst, down, src, 1, n);
+        }
+
+        return;
+    }
+
     for (size_t i = 0; i < n; i += BLOCK) {
         rows = n - i < BLOCK ? n - i : BLOCK;
 

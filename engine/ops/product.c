@@ -28,6 +28,9 @@
 #define SMALL_TASK     ((size_t) 128 << 10)
 #define LARGE_TASK     ((size_t) 2 << 20)
 
+/* Weights read since pages of the file were last given back. */
+#define FORGET         ((size_t) 1 << 20)
+
 /* Rows this many floats apart share a set of the first cache. */
 #define CACHE_WAY      1024
 
@@ -201,18 +204,32 @@ infer_product_pack(const infer_node_t *node, const infer_weights_t *w,
     void *dst)
 {
     float   *panel = dst, *bias;
-    size_t   step = w->c * PANEL;
+    size_t   step = w->c * PANEL, first, lanes, forgotten = 0;
 
     bias = panel + w->groups * ceil_div(w->n, PANEL) * step * w->taps;
 
     for (size_t g = 0; g < w->groups; g++) {
         for (size_t n = 0; n < w->n; n += PANEL) {
-            infer_product_pack_panel(node, w, g * w->n + n,
-                                     min_size(w->n - n, PANEL), panel, step,
+            first = g * w->n + n;
+            lanes = min_size(w->n - n, PANEL);
+
+            infer_product_pack_panel(node, w, first, lanes, panel, step,
                                      bias);
 
             panel += step * w->taps;
             bias += PANEL;
+
+            /* Weights that lie in the order of the panels, as they mostly
+               do, are not needed again. */
+            if (w->channel >= w->c * w->taps
+                && (first + lanes - forgotten) * w->channel > FORGET)
+            {
+                infer_value_forget(node->in[INFER_IN_WEIGHTS],
+                                   forgotten * w->channel * sizeof(float),
+                                   (first + lanes) * w->channel
+                                   * sizeof(float));
+                forgotten = first + lanes;
+            }
         }
     }
 }

@@ -175,9 +175,18 @@ row_kept(void *arg, const int64_t *offset, size_t n, size_t slot)
         bin.kind = r->kind == INFER_REDUCE_MAX ? INFER_MAX : INFER_MIN;
     }
 
-    for (size_t i = 1; i < r->count; i++) {
-        infer_nest_next(&r->over, r->over.rank, &pos);
-        r->call->kernels->binary_f32(&bin, y, 1, x + pos.offset[0], 1, y, n);
+    if (bin.kind == INFER_ADD && r->over.rank == 1 && r->count > 1) {
+        r->call->kernels->sum_rows_f32(x + pos.offset[0]
+                                       + r->over.stride[0][0],
+                                       (size_t) r->over.stride[0][0],
+                                       r->count - 1, y, n);
+
+    } else {
+        for (size_t i = 1; i < r->count; i++) {
+            infer_nest_next(&r->over, r->over.rank, &pos);
+            r->call->kernels->binary_f32(&bin, y, 1, x + pos.offset[0], 1, y,
+                                         n);
+        }
     }
 
     if (r->kind == INFER_REDUCE_MEAN) {

@@ -423,11 +423,14 @@ static void
 test_rows(void)
 {
     int    pass = 1, mean_pass = 1;
-    float  x[2000], scale[2000], bias[2000], y[2000], z[2000];
+    float  x[2200], scale[2000], bias[2000], y[2000], z[2000];
     float  sum[2], mean[2], inv[2];
 
-    for (size_t i = 0; i < 2000; i++) {
+    for (size_t i = 0; i < 2200; i++) {
         x[i] = random_float() * 30;
+    }
+
+    for (size_t i = 0; i < 2000; i++) {
         scale[i] = random_float();
         bias[i] = random_float();
     }
@@ -440,6 +443,12 @@ test_rows(void)
         sum[0] = reference->sum_f32(x, n);
         sum[1] = tested->sum_f32(x, n);
         pass = pass && same(&sum[0], &sum[1], 1);
+
+        memcpy(y, x, n * sizeof(float));
+        memcpy(z, x, n * sizeof(float));
+        reference->sum_rows_f32(x, 7, 20, y, n);
+        tested->sum_rows_f32(x, 7, 20, z, n);
+        pass = pass && same(y, z, n);
 
         for (int form = 0; form < 4; form++) {
             reference->layernorm_f32(x, form & 1 ? scale : NULL,
