@@ -21,6 +21,9 @@ infer_graph_open(const char *path, const infer_load_options_t *options,
     infer_graph_t                     *g;
     static const infer_load_options_t  none;
 
+    /* before any thread or child process: see kernels.h */
+    (void) infer_kernels();
+
     g = infer_graph_create(path, err);
     if (g == NULL) {
         return NULL;

@@ -21,17 +21,22 @@
     X(8, P) X(9, P) X(10, P) X(11, P) X(12, P) X(13, P) X(14, P)
 
 #include "kernels/tile.h"
+#include "kernels/peak.h"
+
+PEAK(14)
 
 
 const infer_kernels_t  infer_kernels_avx512 = {
     .name = "avx512",
+    .tile_rows = INFER_TILE_ROWS,
     .tile_f32 = tile_f32,
     .depthwise_f32 = depthwise_f32,
     .unary_f32 = unary_f32,
     .binary_f32 = binary_f32,
     .softmax_f32 = softmax_f32,
     .layernorm_f32 = layernorm_f32,
-    .sum_f32 = sum_f32
+    .sum_f32 = sum_f32,
+    .peak_f32 = peak_f32
 };
 
 #else
