@@ -14,6 +14,13 @@
  * first call, reads no environment but INFER_ISA, and never writes to stdout
  * or stderr.  Every function that can fail returns -1 or NULL and leaves one
  * line that names file, node and reason in the infer_error_t it was given.
+ *
+ * INFER_ISA is "avx512", "avx2" or "scalar", which all give the same bits, or
+ * "blas": products by OpenBLAS, whose bits may depend on the CPU and on the
+ * batch.  Without it, the first of these four that suits the CPU is used, but
+ * scalar last.  The first graph to be opened decides; where it is for blas,
+ * OPENBLAS_CORETYPE is set for a moment, so it is to be opened before there
+ * are threads, and before a fork.
  */
 
 #ifndef INFER_H
@@ -387,7 +394,13 @@ typedef struct {
 size_t infer_session_profile(infer_session_t *session,
     const infer_parallel_t *parallel, const infer_profile_t **profile);
 
-/* The instruction set in use: "scalar", "avx512". */
+/* The instruction set in use: "scalar", "blas", "avx2", "avx512". */
 const char *infer_isa(void);
+
+/*
+ * What one thread can do at most, in GFLOP/s: 32-bit multiply-adds (2 each)
+ * of the instruction set in use, measured now, which takes about 30 ms.
+ */
+double infer_peak_gflops(void);
 
 #endif /* INFER_H */

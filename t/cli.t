@@ -518,10 +518,14 @@ is("$result->{batch} $result->{threads} $result->{runs}", '4 2 20',
 my $share = 0;
 $share += $_->{share} for @{ $result->{per_op} };
 near($share, 1, 'the shares of all steps');
+cmp_ok($result->{peak_gflops}, '>', 0, 'a peak');
+ok(!(grep { $_->{of_peak} < 0 || $_->{gflops} > 0 && abs($_->{of_peak}
+     * $result->{peak_gflops} / $_->{gflops} - 1) > 1e-6 }
+     @{ $result->{per_op} }), 'shares of the peak');
 
 like(good('bench as text', 'bench', $rows, '--runs=3', '--per-op',
           '--sort=time'),
-     qr/^median .* ms\n.*GFLOP/ms, 'text');
+     qr/^median .* ms\n.*GFLOP.* of peak/ms, 'text');
 bad('sort what', 2, '--sort', 'bench', $rows, '--sort', 'time');
 
 

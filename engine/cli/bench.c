@@ -46,6 +46,7 @@ typedef struct {
     double    peak_rss_mb;
     step_t   *step;               /* NULL: not wanted */
     size_t    n_steps;
+    double    peak;               /* GFLOP/s of all threads */
 } result_t;
 
 
@@ -292,7 +293,7 @@ put_text(const options_t *o, const result_t *r, size_t batch, size_t threads)
 {
     char           buf[32];
     size_t         i;
-    double         total = (double) all_steps(r);
+    double         total = (double) all_steps(r), rate;
     const step_t  *s;
 
     printf("batch %zu, threads %zu, %s, %zu runs\n", batch, threads,
@@ -308,12 +309,15 @@ put_text(const options_t *o, const result_t *r, size_t batch, size_t threads)
         return;
     }
 
-    printf("\n       ms   share  GFLOP/s  %-20s  node\n", "op");
+    printf("peak      %10.1f GFLOP/s\n", r->peak);
+    printf("\n       ms   share  GFLOP/s  of peak  %-20s  node\n", "op");
 
     for (i = 0; i < r->n_steps; i++) {
         s = &r->step[i];
-        snprintf(buf, s->macs ? sizeof(buf) : 1, "%.1f", gflops(s, o->runs));
-        printf("%9.4f  %4.1f %%  %7s  ",
+        rate = gflops(s, o->runs);
+        snprintf(buf, s->macs ? sizeof(buf) : 1, "%7.1f  %5.1f %%", rate,
+                 100 * rate / r->peak);
+        printf("%9.4f  %4.1f %%  %16s  ",
                (double) s->ns / (double) o->runs / 1e6,
                100 * (double) s->ns / total, buf);
         cli_put(stdout, s->op, 20);
@@ -346,16 +350,18 @@ put_json(const options_t *o, const result_t *r, size_t batch, size_t threads)
 
     for (i = 0; i < r->n_steps; i++) {
         s = &r->step[i];
-        json_array_append_new(steps, json_pack("{s:o, s:o, s:f, s:f, s:f}",
+        json_array_append_new(steps, json_pack("{s:o, s:o, s:f, s:f, s:f, s:f}",
             "node", cli_json_text(s->node),
             "op", cli_json_text(s->op),
             "ms", (double) s->ns / (double) o->runs / 1e6,
             "share", (double) s->ns / total,
-            "gflops", gflops(s, o->runs)));
+            "gflops", gflops(s, o->runs),
+            "of_peak", gflops(s, o->runs) / r->peak));
     }
 
     if (r->step != NULL) {
         json_object_set_new(json, "per_op", steps);
+        json_object_set_new(json, "peak_gflops", json_real(r->peak));
     } else {
         json_decref(steps);
     }
@@ -397,6 +403,7 @@ measure(const options_t *o, const infer_model_t *model, const char *path,
 
     if (o->per_op) {
         time_steps(o, session, parallel, r);
+        r->peak = infer_peak_gflops() * (double) parallel->slots;
     }
 
     r->peak_rss_mb = peak_rss_mb();
@@ -466,7 +473,8 @@ command(const cli_command_t *cmd, int argc, char **argv)
         { "warmup", 0, CLI_NUMBER, &o.warmup, "N",
           "runs before them (default 5)", 0, 10000000 },
         { "per-op", 0, CLI_FLAG, &o.per_op, NULL,
-          "also the mean time of each step, in runs of their own", 0, 0 },
+          "also the mean time of each step, in runs of their own,\n"
+          "and its share of the CPU's peak", 0, 0 },
         { "sort", 0, CLI_TEXT, &o.sort, "time|order",
           "how --per-op lists the steps (default order)", 0, 0 },
         CLI_LOAD_OPTIONS(o.load),

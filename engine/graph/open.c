@@ -25,6 +25,9 @@ infer_graph_open(const char *path, const infer_load_options_t *options,
 
     options = options != NULL ? options : &defaults;
 
+    /* before any thread or child process: see kernels.h */
+    (void) infer_kernels();
+
     g = infer_graph_create(path, err);
     if (g == NULL) {
         return NULL;

@@ -22,10 +22,14 @@
 
 #include "kernels/tile.h"
 #include "kernels/winograd.h"
+#include "kernels/peak.h"
+
+PEAK(14)
 
 
 const infer_kernels_t  infer_kernels_avx512 = {
     .name = "avx512",
+    .tile_rows = INFER_TILE_ROWS,
     .tile_f32 = tile_f32,
     .depthwise_f32 = depthwise_f32,
     .winograd_input_f32 = winograd_input_f32,
@@ -35,7 +39,8 @@ const infer_kernels_t  infer_kernels_avx512 = {
     .softmax_f32 = softmax_f32,
     .layernorm_f32 = layernorm_f32,
     .sum_f32 = sum_f32,
-    .sum_rows_f32 = sum_rows_f32
+    .sum_rows_f32 = sum_rows_f32,
+    .peak_f32 = peak_f32
 };
 
 #else

@@ -2,26 +2,37 @@
  * Picks the kernels of this machine.
  */
 
+#include "kernels/blas.h"
 #include "kernels/kernels.h"
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 
 /* Best last. */
-static const infer_kernels_t *const  all[] = {
+static const infer_kernels_t *const  own[] = {
     &infer_kernels_scalar,
 #if defined(__x86_64__)
+    &infer_kernels_avx2,
     &infer_kernels_avx512,
 #endif
 };
+
+#define OWN  (sizeof(own) / sizeof(own[0]))
+
+static const infer_kernels_t  *picked;
 
 
 static int
 runs_here(const infer_kernels_t *kernels)
 {
 #if defined(__x86_64__)
+    if (kernels == &infer_kernels_avx2) {
+        return __builtin_cpu_supports("avx2")
+               && __builtin_cpu_supports("fma");
+    }
+
     if (kernels == &infer_kernels_avx512) {
         return __builtin_cpu_supports("avx512f")
                && __builtin_cpu_supports("avx512bw")
@@ -35,41 +46,51 @@ runs_here(const infer_kernels_t *kernels)
 }
 
 
-static const infer_kernels_t *
+const infer_kernels_t *
+infer_kernels_own(size_t i)
+{
+    for (size_t j = 0; j < OWN; j++) {
+        if (runs_here(own[j]) && i-- == 0) {
+            return own[j];
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
 pick(void)
 {
     const char             *wish = getenv("INFER_ISA");
-    const infer_kernels_t  *best = &infer_kernels_scalar;
+    const infer_kernels_t  *kernels, *best = NULL;
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        if (!runs_here(all[i])) {
-            continue;
+    for (size_t i = 0; (kernels = infer_kernels_own(i)) != NULL; i++) {
+        best = kernels;
+
+        if (wish && strcmp(wish, kernels->name) == 0) {
+            picked = kernels;
+            return;
         }
-
-        if (wish && strcmp(wish, all[i]->name) == 0) {
-            return all[i];
-        }
-
-        best = all[i];
     }
 
-    return best;
+    if (best == &infer_kernels_scalar || (wish && strcmp(wish, "blas") == 0))
+    {
+        best = infer_kernels_blas(best);
+    }
+
+    picked = best;
 }
 
 
 const infer_kernels_t *
 infer_kernels(void)
 {
-    /* threads that come first together pick the same */
-    static _Atomic(const infer_kernels_t *)  picked;
-    const infer_kernels_t                   *kernels = atomic_load(&picked);
+    static pthread_once_t  once = PTHREAD_ONCE_INIT;
 
-    if (kernels == NULL) {
-        kernels = pick();
-        atomic_store(&picked, kernels);
-    }
+    (void) pthread_once(&once, pick);
 
-    return kernels;
+    return picked;
 }
 
 

@@ -112,6 +112,10 @@ typedef struct {
 typedef struct {
     const char  *name;
 
+    /* How many rows tile_f32 is best given at a time, at most: those of one
+       register tile, or of a few low ones. */
+    size_t       tile_rows;
+
     void       (*tile_f32)(const infer_tile_f32_t *t);
     void       (*depthwise_f32)(const infer_depthwise_f32_t *d);
     void       (*winograd_input_f32)(const infer_winograd_input_f32_t *t);
@@ -148,16 +152,32 @@ typedef struct {
     /* y[j] += x[i * ldx + j], i = 0 .. rows - 1 one after the other. */
     void       (*sum_rows_f32)(const float *x, size_t ldx, size_t rows,
                                float *y, size_t n);
+
+    /*
+     * The fastest work there is, `rounds` times, for infer_peak_gflops();
+     * *macs receives how many multiply-adds it was.  seed: 32 different
+     * numbers.  The result means nothing, but is to be used, lest a compiler
+     * leave out the work.
+     */
+    float      (*peak_f32)(const float *seed, size_t rounds, size_t *macs);
 } infer_kernels_t;
 
 extern const infer_kernels_t  infer_kernels_scalar;
+extern const infer_kernels_t  infer_kernels_avx2;
 extern const infer_kernels_t  infer_kernels_avx512;
 
 /*
- * The table of this CPU, or the one that INFER_ISA names ("scalar",
- * "avx512"; an unknown name, or one this CPU lacks, is passed over).
- * Decided at the first call.
+ * The table of this CPU, or the one that INFER_ISA names: "scalar", "avx2",
+ * "avx512", or "blas", whose products are OpenBLAS's, and with them the order
+ * of additions: its bits may depend on the CPU and the batch.  An unknown
+ * name, or one this CPU lacks, is passed over.  The best of a CPU without
+ * vectors of our own is "blas".  Decided at the first call, which is to come
+ * before threads or child processes that use it.
  */
 const infer_kernels_t *infer_kernels(void);
+
+/* The tables with the same bits that this CPU runs, the scalar one first;
+   NULL beyond the last. */
+const infer_kernels_t *infer_kernels_own(size_t i);
 
 #endif /* INFER_KERNELS_H */

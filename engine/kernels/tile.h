@@ -121,10 +121,15 @@ finish_act(const infer_unary_t *act, float *c, size_t ldc, size_t rows,
 
 /* ---- the tile --------------------------------------------------------- */
 
+/* Weights come from far where they exceed the second cache: a CPU's own
+   prefetching stops at each page of 4 KB. */
+#define AHEAD                  1024
+
 /* Rows are addressed from two pointers, so that six offsets serve all. */
 #define ROW(i)                 ((i) < 7 ? a : a7)[((i) % 7) * lda]
 
 #define WEIGHTS(p, i)          vf  w##p = v_load(w + p * panel);
+#define FETCH(p, i)            __builtin_prefetch(w + p * panel + AHEAD);
 #define MAC(i, P)              { vf  x = v_set1(ROW(i)); PANELS_##P(MAC1, i) }
 #define MAC1(p, i)             ACC(p, i, v_fma(x, w##p, acc##i##_##p))
 
@@ -154,6 +159,7 @@ tile_##R##x##P(const infer_tile_f32_t *t, size_t row, size_t col)            \
     for ( ; w != end; w += 16, a++, a7++, next += 16) {                      \
         __builtin_prefetch(next, 0, 2);                                      \
         PANELS_##P(WEIGHTS, )                                                \
+        PANELS_##P(FETCH, )                                                  \
         ROWS_##R(MAC, P)                                                     \
     }                                                                        \
                                                                              \
@@ -229,13 +235,15 @@ tile_row_block(const infer_tile_f32_t *t, size_t row, size_t rows)
 static void
 tile_f32(const infer_tile_f32_t *t)
 {
-    size_t  rows;
+    size_t  rows, left, tiles;
 
     assert(t->rows > 0 && t->n > 0);
 
+    /* of about equal height: a low tile has too few sums under way */
     for (size_t row = 0; row < t->rows; row += rows) {
-        rows = t->rows - row;
-        rows = rows < TILE_MAX_ROWS ? rows : TILE_MAX_ROWS;
+        left = t->rows - row;
+        tiles = (left + TILE_MAX_ROWS - 1) / TILE_MAX_ROWS;
+        rows = (left + tiles - 1) / tiles;
 
         tile_row_block(t, row, rows);
     }

@@ -326,7 +326,7 @@ conv_scratch(const infer_call_t *call)
 
     product = product_of(&conv);
 
-    return infer_product_scratch(&product);
+    return infer_product_scratch(call, &product);
 }
 
 

@@ -124,7 +124,7 @@ fc_scratch(const infer_call_t *call)
 {
     infer_product_t  p = product_of(call);
 
-    return infer_product_scratch(&p);
+    return infer_product_scratch(call, &p);
 }
 
 

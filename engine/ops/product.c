@@ -14,7 +14,6 @@
 #include "ops/product.h"
 
 
-#define ROWS           INFER_TILE_ROWS
 #define PANEL          INFER_PANEL
 
 /* Sizes for a second cache of 1 MB or more, half of it for weights. */
@@ -54,7 +53,8 @@ static int check_residual(infer_graph_t *g, const infer_node_t *node);
 static void pack_row(const infer_weights_t *w, size_t first, size_t lanes,
     const float *scale, float *row);
 static void load(float *dst, const void *src, size_t first, size_t n);
-static void split_rows(split_t *s, const infer_product_t *p);
+static void split_rows(split_t *s, const infer_call_t *call,
+    const infer_product_t *p);
 static void split_tasks(split_t *s);
 static void run_task(void *arg, size_t i, size_t slot);
 static size_t first_panel(const split_t *s, size_t column);
@@ -315,11 +315,11 @@ infer_product_residual(const infer_call_t *call)
 
 
 size_t
-infer_product_scratch(const infer_product_t *p)
+infer_product_scratch(const infer_call_t *call, const infer_product_t *p)
 {
     split_t  s;
 
-    split_rows(&s, p);
+    split_rows(&s, call, p);
 
     return s.shared * s.block * s.ld * sizeof(float);
 }
@@ -334,9 +334,7 @@ infer_product_run(const infer_call_t *call, const infer_product_t *p)
         return;
     }
 
-    s.call = call;
-
-    split_rows(&s, p);
+    split_rows(&s, call, p);
     split_tasks(&s);
 
     infer_parallel_for(call, run_task, &s,
@@ -346,13 +344,14 @@ infer_product_run(const infer_call_t *call, const infer_product_t *p)
 
 /* What does not depend on how many threads there are. */
 static void
-split_rows(split_t *s, const infer_product_t *p)
+split_rows(split_t *s, const infer_call_t *call, const infer_product_t *p)
 {
     size_t  bytes, work, weights;
 
+    s->call = call;
     s->product = p;
     s->panels = ceil_div(p->n, PANEL);
-    s->blocks = ceil_div(p->rows, ROWS);
+    s->blocks = ceil_div(p->rows, call->kernels->tile_rows);
     s->block = s->blocks > 0 ? ceil_div(p->rows, s->blocks) : 0;
     s->shared = 1;
     s->ld = 0;

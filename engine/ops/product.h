@@ -90,7 +90,8 @@ void infer_product_pack_panel(const infer_node_t *node,
 /* The residual of a conv or fc, NULL where it has none. */
 const float *infer_product_residual(const infer_call_t *call);
 
-size_t infer_product_scratch(const infer_product_t *p);
+size_t infer_product_scratch(const infer_call_t *call,
+    const infer_product_t *p);
 void infer_product_run(const infer_call_t *call, const infer_product_t *p);
 
 #endif /* INFER_OPS_PRODUCT_H */

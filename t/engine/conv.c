@@ -159,7 +159,7 @@ conv_agrees(const product_t *p)
     double          expected, magnitude;
     infer_tensor_t  out;
 
-    if (run_product(p, infer_kernels(), NULL, &out) != 0) {
+    if (run_product(p, best_kernels(), NULL, &out) != 0) {
         printf("# refused: %s\n", err.text);
         return 0;
     }
@@ -287,12 +287,12 @@ batch_agrees(const product_t *p)
     product_t       alone;
     infer_tensor_t  all, one;
 
-    run_product(p, infer_kernels(), &threads, &all);
+    run_product(p, best_kernels(), &threads, &all);
     n = infer_numel(&all) / (size_t) all.dim[0];
 
     for (int64_t i = 0; i < all.dim[0]; i++) {
         take_image(&alone, p, i);
-        run_product(&alone, infer_kernels(), NULL, &one);
+        run_product(&alone, best_kernels(), NULL, &one);
 
         pass = pass && infer_numel(&one) == n
                && memcmp(one.data, (float *) all.data + (size_t) i * n,
@@ -332,7 +332,7 @@ refuses(const product_t *p, const char *text)
     int             rc;
     infer_tensor_t  out;
 
-    rc = run_product(p, infer_kernels(), NULL, &out);
+    rc = run_product(p, best_kernels(), NULL, &out);
     ok(rc == -1 && strstr(err.text, text) != NULL, "refused: %s", text);
 
     if (rc == 0) {
@@ -395,7 +395,7 @@ fc_agrees(int64_t rows, int64_t k, int64_t n, int rows_are_n)
     set_operand(&p, SCALE, 1, &n);
     set_operand(&p, RESIDUAL, 3, (int64_t []) { 2, rows, n });
 
-    if (run_product(&p, infer_kernels(), NULL, &out) != 0) {
+    if (run_product(&p, best_kernels(), NULL, &out) != 0) {
         printf("# refused: %s\n", err.text);
         free_product(&p);
         return 0;

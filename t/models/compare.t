@@ -95,9 +95,12 @@ sub run_model {
     SKIP: {
         skip 'this CPU has the portable kernels only', 1 if $isa eq 'scalar';
 
-        local $ENV{INFER_ISA} = 'scalar';
-        ok($one[0] eq infer_output($model, "${input}_0.npy", '--threads', 2),
-           "the portable kernels give the bits of $isa");
+        for my $other (grep { $_ ne $isa } qw(scalar avx2)) {
+            local $ENV{INFER_ISA} = $other;
+            ok($one[0] eq infer_output($model, "${input}_0.npy",
+                                       '--threads', 2),
+               "$other gives the bits of $isa");
+        }
     }
 }
 

@@ -1,0 +1,18 @@
+/*
+ * The products by OpenBLAS: see blas.c.
+ */
+
+#ifndef INFER_KERNELS_BLAS_H
+#define INFER_KERNELS_BLAS_H
+
+#include "kernels/kernels.h"
+
+
+/*
+ * Prepares OpenBLAS, which touches the environment for a moment and must come
+ * before a thread or a child process uses it, and returns the table: rest,
+ * but its products by OpenBLAS.  Not for two threads at once.
+ */
+const infer_kernels_t *infer_kernels_blas(const infer_kernels_t *rest);
+
+#endif /* INFER_KERNELS_BLAS_H */

@@ -1,0 +1,173 @@
+/*
+ * The vector of 16 floats as two AVX2 registers; vec_scalar.h says what each
+ * function does.  A mask is two registers as well, a lane's sign bit for the
+ * lane.  Include below the file's #pragma GCC target.
+ */
+
+#ifndef INFER_VEC_AVX2_H
+#define INFER_VEC_AVX2_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+typedef struct {
+    __m256   lo;
+    __m256   hi;
+} vf;
+
+typedef struct {
+    __m256i  lo;
+    __m256i  hi;
+} vi;
+
+typedef vi  vm;
+
+
+#define V_HALVES(T, LO, HI)  return (T) { LO, HI }
+#define V_OP1(NAME, T, A, F)                                                 \
+    static inline T NAME(A a) { V_HALVES(T, F(a.lo), F(a.hi)); }
+#define V_OP2(NAME, T, A, B, F)                                              \
+    static inline T NAME(A a, B b) { V_HALVES(T, F(a.lo, b.lo),              \
+                                              F(a.hi, b.hi)); }
+
+
+/* ---- memory and masks ------------------------------------------------- */
+
+static inline vm
+v_mask(size_t n)
+{
+    __m256i  lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256i  count = _mm256_set1_epi32((int) (n < 16 ? n : 16));
+
+    V_HALVES(vm, _mm256_cmpgt_epi32(count, lanes),
+             _mm256_cmpgt_epi32(count, _mm256_add_epi32(lanes,
+                                           _mm256_set1_epi32(8))));
+}
+
+static inline vf
+v_load(const float *p)
+{
+    V_HALVES(vf, _mm256_loadu_ps(p), _mm256_loadu_ps(p + 8));
+}
+
+static inline vf
+v_load_m(const float *p, vm m)
+{
+    V_HALVES(vf, _mm256_maskload_ps(p, m.lo), _mm256_maskload_ps(p + 8, m.hi));
+}
+
+/* Some CPUs take ten times as long for a masked store as for a plain one. */
+static inline void
+v_store_m(float *p, vf a, vm m)
+{
+    if (_mm256_movemask_ps(_mm256_castsi256_ps(m.hi)) == 0xff
+        && _mm256_movemask_ps(_mm256_castsi256_ps(m.lo)) == 0xff)
+    {
+        _mm256_storeu_ps(p, a.lo);
+        _mm256_storeu_ps(p + 8, a.hi);
+
+    } else {
+        _mm256_maskstore_ps(p, m.lo, a.lo);
+        _mm256_maskstore_ps(p + 8, m.hi, a.hi);
+    }
+}
+
+static inline __m256
+v_select_half(__m256i m, __m256 a, __m256 b)
+{
+    return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(m));
+}
+
+static inline vf
+v_select(vm m, vf a, vf b)
+{
+    V_HALVES(vf, v_select_half(m.lo, a.lo, b.lo),
+             v_select_half(m.hi, a.hi, b.hi));
+}
+
+#define V_CMP(a, b, HOW)  _mm256_castps_si256(_mm256_cmp_ps(a, b, HOW))
+#define V_LESS(a, b)      V_CMP(a, b, _CMP_LT_OQ)
+#define V_ISNAN(a)        V_CMP(a, a, _CMP_UNORD_Q)
+
+V_OP2(v_less, vm, vf, vf, V_LESS)
+V_OP1(v_isnan, vm, vf, V_ISNAN)
+
+
+/* ---- arithmetic ------------------------------------------------------- */
+
+static inline vf
+v_set1(float a)
+{
+    V_HALVES(vf, _mm256_set1_ps(a), _mm256_set1_ps(a));
+}
+
+V_OP2(v_add, vf, vf, vf, _mm256_add_ps)
+V_OP2(v_sub, vf, vf, vf, _mm256_sub_ps)
+V_OP2(v_mul, vf, vf, vf, _mm256_mul_ps)
+V_OP2(v_div, vf, vf, vf, _mm256_div_ps)
+V_OP1(v_sqrt, vf, vf, _mm256_sqrt_ps)
+V_OP2(v_max, vf, vf, vf, _mm256_max_ps)
+V_OP2(v_min, vf, vf, vf, _mm256_min_ps)
+
+static inline vf
+v_fma(vf a, vf b, vf c)
+{
+    V_HALVES(vf, _mm256_fmadd_ps(a.lo, b.lo, c.lo),
+             _mm256_fmadd_ps(a.hi, b.hi, c.hi));
+}
+
+#define V_ROUND(a, TO)  _mm256_round_ps(a, (TO) | _MM_FROUND_NO_EXC)
+#define V_FLOOR(a)      V_ROUND(a, _MM_FROUND_TO_NEG_INF)
+#define V_CEIL(a)       V_ROUND(a, _MM_FROUND_TO_POS_INF)
+
+V_OP1(v_floor, vf, vf, V_FLOOR)
+V_OP1(v_ceil, vf, vf, V_CEIL)
+
+
+/* ---- bits ------------------------------------------------------------- */
+
+static inline vi
+vi_set1(uint32_t a)
+{
+    V_HALVES(vi, _mm256_set1_epi32((int) a), _mm256_set1_epi32((int) a));
+}
+
+V_OP2(vi_add, vi, vi, vi, _mm256_add_epi32)
+V_OP2(vi_sub, vi, vi, vi, _mm256_sub_epi32)
+V_OP2(vi_and, vi, vi, vi, _mm256_and_si256)
+V_OP2(vi_or, vi, vi, vi, _mm256_or_si256)
+V_OP2(vi_xor, vi, vi, vi, _mm256_xor_si256)
+V_OP1(v_convert, vf, vi, _mm256_cvtepi32_ps)
+V_OP1(v_bits, vi, vf, _mm256_castps_si256)
+V_OP1(v_float, vf, vi, _mm256_castsi256_ps)
+
+static inline vi
+vi_shl(vi a, int n)
+{
+    V_HALVES(vi, _mm256_slli_epi32(a.lo, n), _mm256_slli_epi32(a.hi, n));
+}
+
+static inline vi
+vi_shr(vi a, int n)
+{
+    V_HALVES(vi, _mm256_srai_epi32(a.lo, n), _mm256_srai_epi32(a.hi, n));
+}
+
+
+/* ---- across lanes ----------------------------------------------------- */
+
+#define V_TREE(a, OP)                                                        \
+    __m256  y = _mm256_##OP##_ps(a.lo, a.hi);                                \
+    __m128  x = _mm_##OP##_ps(_mm256_castps256_ps128(y),                     \
+                              _mm256_extractf128_ps(y, 1));                  \
+                                                                             \
+    x = _mm_##OP##_ps(x, _mm_movehl_ps(x, x));                               \
+                                                                             \
+    return _mm_cvtss_f32(_mm_##OP##_ss(x, _mm_movehdup_ps(x)))
+
+static inline float v_sum(vf a) { V_TREE(a, add); }
+static inline float v_hmax(vf a) { V_TREE(a, max); }
+
+#endif /* INFER_VEC_AVX2_H */
