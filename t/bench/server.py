@@ -47,6 +47,7 @@ TURNS = 4                           # that a closed loop is divided into
 STEPS = 5                           # of the search for the highest rate
 WARMUP_SECONDS = 2
 START_SECONDS = 60
+STOP_SECONDS = 10                   # for answers that nobody waits for
 
 NGINX = """
 load_module {module};
@@ -112,7 +113,11 @@ class Server:
         for p in self.processes:
             p.send_signal(signal.SIGTERM)
         for p in self.processes:
-            p.wait()
+            try:
+                p.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
 
     def pss_mb(self):
         """Of each process that was started, with its children."""
