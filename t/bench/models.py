@@ -35,8 +35,8 @@ MEMORY = 0.5                        # of ONNX Runtime's peak RSS, at most
 LOADS = 3                           # starts of each engine to time loading
 
 BURST_MS = 120
-BURST_RUNS = (3, 60)
-WARMUP = 2
+BURST_RUNS = (2, 60)
+WARMUP = 1
 PAUSE = 0.005                       # for the other's threads to go to sleep
 
 

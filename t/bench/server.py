@@ -23,6 +23,7 @@ BENCH_SERVED   names of models, by default resnet18 mobilenet_v2
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -34,7 +35,10 @@ import urllib.request
 
 import machine
 
-CONFIGURATIONS = ((2, 1), (1, 2))               # workers, threads of each
+# Workers, threads of each, and how these wait for work: asleep (passive), or
+# as GNU OpenMP has it, spinning for some time: faster on a machine that has
+# nothing else to do, very slow on any other.
+CONFIGURATIONS = ((2, 1, "passive"), (1, 2, "passive"), (1, 2, "default"))
 TARGET = {"resnet18": 2.5, "mobilenet_v2": 4}   # requests/s at 8 clients
 MEMORY = 1 / 3                      # of one worker of the service
 OUTSIDE_MS = 0.3
@@ -43,6 +47,7 @@ TURNS = 4                           # that a closed loop is divided into
 STEPS = 5                           # of the search for the highest rate
 WARMUP_SECONDS = 2
 START_SECONDS = 60
+STOP_SECONDS = 10                   # for answers that nobody waits for
 
 NGINX = """
 load_module {module};
@@ -108,7 +113,11 @@ class Server:
         for p in self.processes:
             p.send_signal(signal.SIGTERM)
         for p in self.processes:
-            p.wait()
+            try:
+                p.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
 
     def pss_mb(self):
         """Of each process that was started, with its children."""
@@ -151,7 +160,8 @@ def nginx(build, name):
     return server
 
 
-def fastapi(build, name, workers, threads):
+def fastapi(build, name, workers, threads, wait):
+    policy = {} if wait == "default" else {"OMP_WAIT_POLICY": wait}
     server = Server("uvicorn", free_ports(workers))
     for port in server.ports:
         server.start(
@@ -160,7 +170,8 @@ def fastapi(build, name, workers, threads):
              "--log-level", "warning", "--timeout-keep-alive", "75",
              "recipe:app"],
             MODEL=f"{build}/bench/{name}.pt", THREADS=str(threads),
-            OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads))
+            OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads),
+            **policy)
     return server
 
 
@@ -184,8 +195,8 @@ class Bench:
     def servers(self, name):
         """Functions that make them; ours is the first."""
         return [lambda: nginx(self.build, name)] + [
-            lambda w=workers, t=threads: fastapi(self.build, name, w, t)
-            for workers, threads in CONFIGURATIONS]
+            lambda c=c: fastapi(self.build, name, *c)
+            for c in CONFIGURATIONS]
 
     def load(self, server, seconds, *options):
         return json.loads(machine.output(
@@ -210,13 +221,17 @@ class Bench:
         turns = [[self.load(s, self.seconds / TURNS, "--clients", clients)
                   for s in servers] for _ in range(TURNS)]
 
-        failed = sum(r["failed"] for turn in turns for r in turn)
-        if failed:
-            sys.exit(f"{failed} requests failed")
+        merged = [{key: median(r[key] for r in runs) for key in runs[0]}
+                  for runs in zip(*turns)]
 
-        return [{key: statistics.median(r[key] for r in runs)
-                 for key in runs[0] if runs[0][key] is not None}
-                for runs in zip(*turns)]
+        for server, *runs in zip(servers, *turns):
+            failed = sum(r["failed"] for r in runs)
+            if failed:
+                print(f"bench: {server.name}: {failed} of "
+                      f"{sum(r['requests'] for r in runs)} requests failed",
+                      file=sys.stderr)
+
+        return merged
 
     def highest_rates(self, servers, limit, capacities):
         """
@@ -265,6 +280,12 @@ class Bench:
         return [{"answer": answers[i], "one": one[i], "eight": eight[i],
                  "rates": {limit: rates[limit][i] for limit in LIMITS_MS},
                  "pss": pss[i]} for i in range(len(servers))]
+
+
+def median(values):
+    """Of those that are there; infinite where none is."""
+    return statistics.median([v for v in values if v is not None]
+                             or [math.inf])
 
 
 def rate_cell(rate, run):
@@ -326,9 +347,9 @@ def compare(bench, name):
         sys.exit(f"{name}: the servers disagree: {a} and {b}")
 
     rows = [measure_row("nginx, workers: 2, threads: 1", ours)]
-    for (workers, threads), r in zip(CONFIGURATIONS, theirs):
-        rows.append(measure_row(f"FastAPI, workers: {workers}, "
-                                f"threads: {threads}", r))
+    for (workers, threads, wait), r in zip(CONFIGURATIONS, theirs):
+        rows.append(measure_row(f"FastAPI, workers: {workers}, threads: "
+                                f"{threads}, {wait}", r))
 
     print(f"\n### {name}\n")
     print(machine.table(
