@@ -26,7 +26,7 @@ PACKAGES_MODELS := python3 python3-torch python3-torchvision python3-onnx \
                    python3-numpy python3-pil libjpeg-turbo-progs \
                    lomiri-wallpapers-16.04
 PACKAGES_BENCH  := python3-fastapi uvicorn python3-uvloop python3-httptools \
-                   python3-multipart
+                   python3-multipart opencv-doc
 
 # SAN=1: the same with AddressSanitizer and UndefinedBehaviorSanitizer.
 ifdef SAN
