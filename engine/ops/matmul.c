@@ -1,15 +1,28 @@
 /*
  * The product of two activations, with numpy's rules for leading dimensions.
- * f32 goes to OpenBLAS, one call for each matrix, so that a result does not
- * depend on how many matrices there are; float64 and integers are computed
- * by a plain loop, integers modulo their width.
+ * f32: some columns of b at a time are packed into panels, which costs one
+ * step of M, then it is the product with weights: one tile, the same bits.
+ * float64 and integers are computed by a plain loop, integers modulo their
+ * width.
+ *
+ * A task is some rows of one matrix, all where there are enough matrices.
  */
 
-#include <cblas.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "ops/common.h"
+
+
+#define PANEL         INFER_PANEL
+
+/* Packed columns, to stay in the second cache. */
+#define PACKED_BYTES  ((size_t) 256 << 10)
+
+/* Multiply-accumulates that make good for packing b once more. */
+#define SMALL_TASK    ((size_t) 1 << 20)
+
+/* Rows this many floats apart share a set of the first cache. */
+#define CACHE_WAY     1024
 
 
 typedef struct {
@@ -21,6 +34,13 @@ typedef struct {
     size_t                 dim[INFER_MAX_RANK];
     size_t                 a_step[INFER_MAX_RANK];   /* in matrices; 0 where */
     size_t                 b_step[INFER_MAX_RANK];   /* broadcast */
+    size_t                 matrices;
+    size_t                 parts;                    /* tasks of a matrix */
+
+    /* f32 only: what scratch holds, in floats */
+    size_t                 columns;                  /* packed at a time */
+    size_t                 ld;                       /* of copied rows; 0:
+                                                        read in place */
 } matmul_t;
 
 
@@ -31,10 +51,18 @@ static int column_dim(const infer_value_t *v, int transpose);
 static void matmul_init(matmul_t *m, const infer_call_t *call);
 static void leading(const matmul_t *m, const infer_tensor_t *t,
     size_t *step);
-static void one_matrix(void *arg, size_t i, size_t slot);
-static void hold_threads(void);
+static size_t parts(const matmul_t *m);
+static void one_task(void *arg, size_t i, size_t slot);
 static void product_f32(const matmul_t *m, const float *a, const float *b,
-    float *c);
+    float *c, size_t row, size_t end, float *scratch);
+static void pack_columns(const matmul_t *m, const float *b, size_t column,
+    size_t n, float *panels);
+static void pack_panel(const matmul_t *m, const float *b, size_t lanes,
+    float *panel);
+static void pack_transposed(const matmul_t *m, const float *b, size_t lanes,
+    float *panel);
+static void copy_rows(const matmul_t *m, const float *a, size_t row,
+    size_t rows, float *dst);
 
 
 /* ---- the shape rule --------------------------------------------------- */
@@ -169,22 +197,35 @@ matmul_macs(const infer_node_t *node)
 static void
 matmul_run(const infer_call_t *call)
 {
-    size_t    matrices = 1;
     matmul_t  m;
 
     matmul_init(&m, call);
-
-    for (int i = 0; i < m.lead; i++) {
-        matrices *= m.dim[i];
-    }
 
     if (m.k == 0) {
         memset(call->out[0]->data, 0, infer_numel(call->out[0])
                                       * infer_dtype_size(m.dtype));
 
     } else if (infer_numel(call->out[0]) > 0) {
-        infer_parallel_for(call, one_matrix, &m, matrices);
+        m.parts = parts(&m);
+        infer_parallel_for(call, one_task, &m, m.matrices * m.parts);
     }
+}
+
+
+/* Panels, a bias of zeros, copied rows. */
+static size_t
+matmul_scratch(const infer_call_t *call)
+{
+    matmul_t  m;
+
+    matmul_init(&m, call);
+
+    if (m.dtype != INFER_F32 || infer_numel(call->out[0]) == 0) {
+        return 0;
+    }
+
+    return (m.columns * (m.k + 1) + m.ld * call->kernels->tile_rows)
+           * sizeof(float);
 }
 
 
@@ -206,9 +247,26 @@ matmul_init(matmul_t *m, const infer_call_t *call)
     m->m = a->rank == 1 ? 1 : (size_t) a->dim[a->rank - 2 + ta];
     m->n = b->rank == 1 ? 1 : (size_t) b->dim[b->rank - 1 - tb];
     m->lead = c->rank - (a->rank > 1) - (b->rank > 1);
+    m->matrices = 1;
 
     for (int i = 0; i < m->lead; i++) {
         m->dim[i] = (size_t) c->dim[i];
+        m->matrices *= m->dim[i];
+    }
+
+    /* an even number of panels; no more than there are */
+    m->columns = PACKED_BYTES / sizeof(float) / (m->k + 1) / (2 * PANEL);
+    m->columns = (m->columns > 0 ? m->columns : 1) * 2 * PANEL;
+
+    if (m->columns > m->n) {
+        m->columns = (m->n + PANEL - 1) / PANEL * PANEL;
+    }
+
+    m->ld = 0;
+
+    if (ta || m->k % CACHE_WAY == 0) {
+        m->ld = (m->k + 15) / 16 * 16;
+        m->ld += m->ld % CACHE_WAY == 0 ? 16 : 0;
     }
 
     leading(m, a, m->a_step);
@@ -270,15 +328,36 @@ PRODUCT(product_32, uint32_t, uint32_t, 1)
 PRODUCT(product_64, uint64_t, uint64_t, 1)
 
 
+/* Into how many tasks a matrix is divided: two for each thread in all. */
+static size_t
+parts(const matmul_t *m)
+{
+    size_t  most, wanted;
+
+    if (m->dtype != INFER_F32 || m->call->parallel == NULL) {
+        return 1;
+    }
+
+    wanted = 2 * m->call->parallel->slots / m->matrices;
+    most = m->m * m->k * m->n / SMALL_TASK;
+    most = most < m->m ? most : m->m;
+    wanted = wanted < most ? wanted : most;
+
+    return wanted > 0 ? wanted : 1;
+}
+
+
 static void
-one_matrix(void *arg, size_t i, size_t slot)
+one_task(void *arg, size_t i, size_t slot)
 {
     void            *out;
-    size_t           a = 0, b = 0, rest = i, size;
+    size_t           a = 0, b = 0, part, rest, size;
     const void      *x, *y;
     const matmul_t  *m = arg;
 
-    (void) slot;
+    part = i % m->parts;
+    i /= m->parts;
+    rest = i;
 
     for (int d = m->lead - 1; d >= 0; d--) {
         a += rest % m->dim[d] * m->a_step[d];
@@ -294,7 +373,9 @@ one_matrix(void *arg, size_t i, size_t slot)
     switch (m->dtype) {
 
     case INFER_F32:
-        product_f32(m, x, y, out);
+        product_f32(m, x, y, out, m->m * part / m->parts,
+                    m->m * (part + 1) / m->parts,
+                    infer_scratch(m->call, slot));
         break;
 
     case INFER_F64:
@@ -313,30 +394,125 @@ one_matrix(void *arg, size_t i, size_t slot)
 }
 
 
-/* The host's threads are the only ones: OpenBLAS is to start none. */
+/* Rows row .. end - 1 of a matrix. */
 static void
-hold_threads(void)
+product_f32(const matmul_t *m, const float *a, const float *b, float *c,
+    size_t row, size_t end, float *scratch)
 {
-    static atomic_int  held;
+    float                *bias = scratch + m->columns * m->k;
+    float                *copied = bias + m->columns;
+    size_t                blocks, rows;
+    infer_tile_f32_t      tile;
+    const infer_unary_t   none = { INFER_NONE, 0, 0 };
 
-    if (!atomic_load(&held)) {
-        openblas_set_num_threads(1);
-        atomic_store(&held, 1);
+    memset(bias, 0, m->columns * sizeof(float));
+
+    blocks = (end - row + m->call->kernels->tile_rows - 1)
+             / m->call->kernels->tile_rows;
+    rows = (end - row + blocks - 1) / blocks;
+
+    tile.lda = m->ld ? m->ld : m->k;
+    tile.k = m->k;
+    tile.panels = scratch;
+    tile.bias = bias;
+    tile.residual = NULL;
+    tile.ldc = m->n;
+    tile.act = &none;
+
+    for (size_t j = 0; j < m->n; j += m->columns) {
+        tile.n = m->n - j < m->columns ? m->n - j : m->columns;
+
+        pack_columns(m, b, j, tile.n, scratch);
+
+        for (size_t i = row; i < end; i += rows) {
+            tile.rows = end - i < rows ? end - i : rows;
+            tile.a = a + i * m->k;
+            tile.c = c + i * m->n + j;
+
+            if (m->ld) {
+                copy_rows(m, a, i, tile.rows, copied);
+                tile.a = copied;
+            }
+
+            m->call->kernels->tile_f32(&tile);
+        }
+    }
+}
+
+
+/* Columns column .. column + n - 1 of b, times alpha. */
+static void
+pack_columns(const matmul_t *m, const float *b, size_t column, size_t n,
+    float *panels)
+{
+    float                *panel = panels;
+    size_t                lanes, floats = m->k * PANEL;
+    const infer_binary_t  times = { INFER_MUL, { INFER_NONE, 0, 0 } };
+
+    b += m->param->transpose_b ? column * m->k : column;
+
+    for (size_t j = 0; j < n; j += PANEL, panel += floats) {
+        lanes = n - j < PANEL ? n - j : PANEL;
+
+        if (lanes < PANEL) {
+            memset(panel, 0, floats * sizeof(float));
+        }
+
+        if (m->param->transpose_b) {
+            pack_transposed(m, b + j * m->k, lanes, panel);
+
+        } else {
+            pack_panel(m, b + j, lanes, panel);
+        }
+    }
+
+    if (m->param->alpha != 1.0f) {
+        m->call->kernels->binary_f32(&times, panels, 1, &m->param->alpha, 0,
+                                     panels, (size_t) (panel - panels));
     }
 }
 
 
 static void
-product_f32(const matmul_t *m, const float *a, const float *b, float *c)
+pack_panel(const matmul_t *m, const float *b, size_t lanes, float *panel)
 {
-    int  ta = m->param->transpose_a, tb = m->param->transpose_b;
+    for (size_t k = 0; k < m->k; k++, panel += PANEL) {
+        if (lanes == PANEL) {
+            memcpy(panel, b + k * m->n, PANEL * sizeof(float));
 
-    hold_threads();
+        } else {
+            memcpy(panel, b + k * m->n, lanes * sizeof(float));
+        }
+    }
+}
 
-    cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans,
-                tb ? CblasTrans : CblasNoTrans, (int) m->m, (int) m->n,
-                (int) m->k, m->param->alpha, a, (int) (ta ? m->m : m->k), b,
-                (int) (tb ? m->k : m->n), 0.0f, c, (int) m->n);
+
+static void
+pack_transposed(const matmul_t *m, const float *b, size_t lanes, float *panel)
+{
+    for (size_t i = 0; i < lanes; i++) {
+        for (size_t k = 0; k < m->k; k++) {
+            panel[k * PANEL + i] = b[i * m->k + k];
+        }
+    }
+}
+
+
+static void
+copy_rows(const matmul_t *m, const float *a, size_t row, size_t rows,
+    float *dst)
+{
+    size_t  a_row, a_col;
+
+    a_row = m->param->transpose_a ? 1 : m->k;
+    a_col = m->param->transpose_a ? m->m : 1;
+    a += row * a_row;
+
+    for (size_t i = 0; i < rows; i++, a += a_row, dst += m->ld) {
+        for (size_t k = 0; k < m->k; k++) {
+            dst[k] = a[k * a_col];
+        }
+    }
 }
 
 
@@ -344,5 +520,6 @@ const infer_op_t  infer_op_matmul = {
     .name = "matmul",
     .shape = matmul_shape,
     .run = matmul_run,
+    .scratch = matmul_scratch,
     .macs = matmul_macs
 };

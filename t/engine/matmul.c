@@ -114,6 +114,62 @@ test_matmul_of(infer_dtype_t dtype)
 }
 
 
+/* More than is packed at once, more than a task, a K that is copied. */
+static void
+test_large(void)
+{
+    infer_dtype_t   dtype = INFER_F32;
+    infer_matmul_t  plain = { 0, 0, 1 }, both = { 1, 1, 0.5f };
+
+    ok(matmul_agrees(dtype, &plain, RANDOM(40, 1024), RANDOM(1024, 70))
+       && matmul_agrees(dtype, &both, RANDOM(1024, 40), RANDOM(70, 1024)),
+       "matmul float32: K 1024");
+
+    ok(matmul_agrees(dtype, &plain, RANDOM(2, 197, 64), RANDOM(2, 64, 197))
+       && matmul_agrees(dtype, &plain, RANDOM(197, 197), RANDOM(197, 64)),
+       "matmul float32: attention");
+}
+
+
+/* The bits of a row do not depend on how many rows there are. */
+static void
+test_rows(void)
+{
+    int             pass = 1;
+    int64_t         many[2] = { 61, 80 }, one[2] = { 1, 80 };
+    int64_t         other[2] = { 80, 37 };
+    infer_param_t   param = { .matmul = { 0, 0, 1 } };
+    infer_tensor_t  a = random_tensor(INFER_F32, 2, many), row;
+    infer_tensor_t  b = random_tensor(INFER_F32, 2, other), c, d;
+    infer_tensor_t  *in[2] = { &a, &b }, *single[2] = { &row, &b };
+
+    if (run_op(INFER_OP_MATMUL, &param, in, 2, &c, 1, 0) != 0) {
+        ok(0, "matmul of 61 rows");
+        return;
+    }
+
+    for (int64_t i = 0; i < many[0]; i++) {
+        row = tensor(INFER_F32, 2, one);
+        memcpy(row.data, (float *) a.data + i * one[1],
+               (size_t) one[1] * sizeof(float));
+
+        pass = pass
+               && run_op(INFER_OP_MATMUL, &param, single, 2, &d, 1, 0) == 0
+               && memcmp(d.data, (float *) c.data + i * other[1],
+                         (size_t) other[1] * sizeof(float)) == 0;
+
+        free(row.data);
+        free(d.data);
+    }
+
+    ok(pass, "matmul float32: a row alone has the bits it has among others");
+
+    free(a.data);
+    free(b.data);
+    free(c.data);
+}
+
+
 static void
 test_matmul(void)
 {
@@ -158,6 +214,8 @@ int
 main(void)
 {
     test_matmul();
+    test_large();
+    test_rows();
 
     return done();
 }
