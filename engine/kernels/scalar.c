@@ -21,6 +21,7 @@ const infer_kernels_t  infer_kernels_scalar = {
     .depthwise_f32 = depthwise_f32,
     .unary_f32 = unary_f32,
     .binary_f32 = binary_f32,
+    .affine_f32 = affine_f32,
     .softmax_f32 = softmax_f32,
     .layernorm_f32 = layernorm_f32,
     .sum_f32 = sum_f32,

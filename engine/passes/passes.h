@@ -28,8 +28,22 @@ int infer_pass_patterns(infer_graph_t *g);
  */
 int infer_pass_fuse(infer_graph_t *g);
 
+/*
+ * Makes one node of a per-channel factor, offset and activation, and of the
+ * concatenation in front of them.
+ */
+int infer_pass_affine(infer_graph_t *g);
+
 /* Removes nodes whose results nobody uses and counts uses. */
 int infer_pass_sweep(infer_graph_t *g);
+
+/*
+ * Whether v, a constant, is one number for each channel (element of the last
+ * dimension) of out, or for all of them: *channel gets it with shape
+ * (channels).  1, 0, or -1 with the graph's error set.
+ */
+int infer_per_channel(infer_graph_t *g, const infer_value_t *out,
+    infer_value_t *v, infer_value_t **channel);
 
 /*
  * by computes what node computed: by's first result takes the place of

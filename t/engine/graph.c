@@ -228,7 +228,8 @@ optimise(const char *what)
     before = compute(3, &n);
 
     if (infer_pass_layout(g) != 0 || infer_pass_sweep(g) != 0
-        || infer_pass_patterns(g) != 0 || infer_pass_fuse(g) != 0)
+        || infer_pass_patterns(g) != 0 || infer_pass_fuse(g) != 0
+        || infer_pass_affine(g) != 0)
     {
         ok(0, "%s: %s", what, err.text);
         exit(1);
@@ -327,6 +328,31 @@ test_two_products(void)
 
     optimise("sum of two convolutions");
     ok(g->n_nodes == 3, "the later one takes the other as its residual");
+    infer_graph_close(g);
+}
+
+
+static void
+test_dense_block(void)
+{
+    infer_param_t   axis = { .axis = { 1 } };
+    infer_value_t  *x, *y, *z;
+
+    x = begin(16, 8);
+    y = conv(x, 16, 16);
+    z = emit(INFER_OP_CONCAT, &axis, x, y, NULL);
+    z = binary(INFER_MUL, z, constant(3, (int64_t[]) { 32, 1, 1 }));
+    z = binary(INFER_ADD, constant(3, (int64_t[]) { 32, 1, 1 }), z);
+    z = conv(unary(INFER_CLIP, 0, INFINITY, z), 32, 16);
+    z = emit(INFER_OP_CONCAT, &axis, y, z, NULL);
+    z = binary(INFER_ADD, z, constant(3, (int64_t[]) { 1, 1, 1 }));
+    end(binary(INFER_MUL, z, constant(3, (int64_t[]) { 32, 1, 1 })));
+
+    optimise("dense block");
+    ok(count(INFER_OP_AFFINE) == 1 && count(INFER_OP_CONCAT) == 1
+       && count(INFER_OP_BINARY) == 2,
+       "concatenation, factor, offset and activation are one node; what is "
+       "added before it is multiplied stays");
     infer_graph_close(g);
 }
 
@@ -470,6 +496,7 @@ main(void)
     test_dims();
     test_residual_block();
     test_two_products();
+    test_dense_block();
     test_channel_shuffle();
     test_gate();
     test_patterns();
