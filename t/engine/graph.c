@@ -332,6 +332,37 @@ test_two_products(void)
 }
 
 
+/* What is written over an operand, and what must not be. */
+static void
+test_overwriting(void)
+{
+    int             good = 1;
+    float           a, *y;
+    size_t          n;
+    infer_value_t  *x, *v, *w, *flat;
+
+    x = begin(16, 8);
+    v = unary(INFER_ABS, 0, 0, x);
+    w = binary(INFER_MUL, v, x);
+    flat = reshape(w, 2, (infer_dim_t[]) { batch, infer_dim(1024) });
+    flat = reshape(flat, 4, (infer_dim_t[]) { batch, infer_dim(16),
+                                              infer_dim(8), infer_dim(8) });
+    w = unary(INFER_NEG, 0, 0, binary(INFER_ADD, flat, w));
+    end(binary(INFER_ADD, w, v));
+
+    y = compute(2, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        a = (float) (i * 2654435761u % 1000) / 500 - 1;
+        good = good && y[i] == fabsf(a) - 2 * (fabsf(a) * a);
+    }
+
+    ok(good && n == 2048, "elementwise operators over their operands");
+    free(y);
+    infer_graph_close(g);
+}
+
+
 static void
 test_dense_block(void)
 {
@@ -496,6 +527,7 @@ main(void)
     test_dims();
     test_residual_block();
     test_two_products();
+    test_overwriting();
     test_dense_block();
     test_channel_shuffle();
     test_gate();
