@@ -4,6 +4,9 @@
  * per-channel offset and the activation behind them become one node, which
  * also reads the operands of a concatenation where they are: what was written
  * and read up to four times is written once.
+ *
+ * The same for an input whose channels are taken apart, each multiplied and
+ * shifted by numbers of its own, and joined again.
  */
 
 #include <string.h>
@@ -16,7 +19,14 @@
 #define LEAST_CHANNELS  8
 
 
+static int each_node(infer_graph_t *g, infer_op_id_t id,
+    int (*change)(infer_graph_t *g, infer_node_t *node));
 static int join(infer_graph_t *g, infer_node_t *node);
+static int join_planes(infer_graph_t *g, infer_node_t *node);
+static infer_value_t *plane(infer_graph_t *g, const infer_value_t *v,
+    int64_t channel, float *scale, float *offset);
+static infer_value_t *beside_number(const infer_value_t *v, int kind,
+    float *number);
 static infer_value_t *beside_channels(infer_graph_t *g,
     const infer_node_t *node, int kind, infer_value_t **channel, int *rc);
 static const infer_node_t *binary_of(const infer_value_t *v);
@@ -28,16 +38,24 @@ static int become_affine(infer_graph_t *g, infer_node_t *node,
 int
 infer_pass_affine(infer_graph_t *g)
 {
-    size_t         n;
-    infer_node_t  *node;
+    /* Whole planes first: what they are made of would do for join, too. */
+    if (each_node(g, INFER_OP_TRANSPOSE, join_planes) != 0
+        || each_node(g, INFER_OP_BINARY, join) != 0)
+    {
+        return -1;
+    }
 
-    n = g->n_nodes;
+    return 0;
+}
 
-    for (size_t i = 0; i < n; i++) {
-        node = g->node[i];
 
-        if (node->id == INFER_OP_BINARY && node->out[0]->dtype == INFER_F32
-            && join(g, node) != 0)
+static int
+each_node(infer_graph_t *g, infer_op_id_t id,
+    int (*change)(infer_graph_t *g, infer_node_t *node))
+{
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        if (g->node[i]->id == id && g->node[i]->out[0]->dtype == INFER_F32
+            && change(g, g->node[i]) != 0)
         {
             return -1;
         }
@@ -142,6 +160,130 @@ joined(const infer_value_t *v)
 }
 
 
+/* What the layout pass leaves of it: x is channels-last, the planes are not. */
+static int
+join_planes(infer_graph_t *g, infer_node_t *node)
+{
+    float               *number[2];
+    int64_t              n;
+    infer_value_t       *x, *part, *vector[2];
+    const int32_t       *perm = node->param.transpose.perm;
+    const infer_node_t  *concat = node->in[0]->producer;
+
+    if (node->in[0]->rank != 4 || perm[0] != 0 || perm[1] != 2
+        || perm[2] != 3 || concat == NULL || concat->id != INFER_OP_CONCAT
+        || concat->param.axis.axis != 1)
+    {
+        return 0;
+    }
+
+    x = NULL;
+    n = concat->n_in;
+
+    for (int i = 0; i < 2; i++) {
+        number[i] = infer_graph_alloc(g, (size_t) n * sizeof(float));
+        if (number[i] == NULL) {
+            return -1;
+        }
+    }
+
+    for (int k = 0; k < n; k++) {
+        part = plane(g, concat->in[k], k, &number[0][k], &number[1][k]);
+
+        if (part == NULL || (k > 0 && part != x)) {
+            return 0;
+        }
+
+        x = part;
+    }
+
+    for (int d = 0; d < 4; d++) {
+        if (!infer_dim_equal(x->dim[d], node->out[0]->dim[d])) {
+            return 0;
+        }
+    }
+
+    for (int i = 0; i < 2; i++) {
+        vector[i] = infer_graph_constant(g, node->name, INFER_F32, 1, &n,
+                                         number[i]);
+        if (vector[i] == NULL) {
+            return -1;
+        }
+    }
+
+    return become_affine(g, node, vector[0], vector[1], x);
+}
+
+
+/* The x of v = x[.., channel] * scale + offset; NULL where v is not that. */
+static infer_value_t *
+plane(infer_graph_t *g, const infer_value_t *v, int64_t channel, float *scale,
+    float *offset)
+{
+    int64_t              index;
+    infer_value_t       *x;
+    const infer_node_t  *node;
+
+    v = beside_number(v, INFER_ADD, offset);
+    v = v != NULL ? beside_number(v, INFER_MUL, scale) : NULL;
+    node = v != NULL ? v->producer : NULL;
+
+    /* the channel, as a dimension of 1 */
+    if (node == NULL || node->id != INFER_OP_RESHAPE
+        || !infer_dim_is(v->dim[1], 1))
+    {
+        return NULL;
+    }
+
+    v = node->in[0];
+    node = v->producer;
+
+    if (node == NULL || node->id != INFER_OP_GATHER || v->rank != 3
+        || node->param.axis.axis != 3)
+    {
+        return NULL;
+    }
+
+    x = node->in[0];
+    v = node->in[1];
+
+    if (x->rank != 4 || v->data == NULL || v->varied[0] != NULL
+        || infer_value_ints(g, v, &index, 1) != 1)
+    {
+        return NULL;
+    }
+
+    return index == channel || index == channel - x->dim[3].base ? x : NULL;
+}
+
+
+/* The operand of the node of v whose other operand is a constant number. */
+static infer_value_t *
+beside_number(const infer_value_t *v, int kind, float *number)
+{
+    double               x;
+    const infer_node_t  *node = v->producer;
+
+    if (node == NULL || node->id != INFER_OP_BINARY
+        || node->param.binary.kind != kind
+        || node->param.binary.act.kind != INFER_NONE)
+    {
+        return NULL;
+    }
+
+    for (int i = 0; i < 2; i++) {
+        if (infer_value_scalar(node->in[i], &x)
+            && node->in[1 - i]->rank == 4 && v->rank == 4)
+        {
+            *number = (float) x;
+            return node->in[1 - i];
+        }
+    }
+
+    return NULL;
+}
+
+
 static int
 become_affine(infer_graph_t *g, infer_node_t *node, infer_value_t *scale,
     infer_value_t *offset, infer_value_t *x)
@@ -164,7 +306,11 @@ become_affine(infer_graph_t *g, infer_node_t *node, infer_value_t *scale,
     memcpy(in + 2, concat != NULL ? concat->in : &x,
            (size_t) n * sizeof(*in));
 
-    act = node->param.binary.act;
+    memset(&act, 0, sizeof(act));
+
+    if (node->id == INFER_OP_BINARY) {
+        act = node->param.binary.act;
+    }
 
     memset(&node->param, 0, sizeof(node->param));
     node->id = INFER_OP_AFFINE;

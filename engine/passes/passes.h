@@ -45,6 +45,9 @@ int infer_pass_sweep(infer_graph_t *g);
 int infer_per_channel(infer_graph_t *g, const infer_value_t *out,
     infer_value_t *v, infer_value_t **channel);
 
+/* Whether v is one constant float, whatever its rank. */
+int infer_value_scalar(const infer_value_t *v, double *x);
+
 /*
  * by computes what node computed: by's first result takes the place of
  * node's.  node is left with a result that nobody uses, for the sweep.

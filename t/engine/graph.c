@@ -388,6 +388,42 @@ test_dense_block(void)
 }
 
 
+/* As Inception's input is turned into another normalisation. */
+static void
+test_planes(void)
+{
+    infer_param_t         axis = { .axis = { 1 } };
+    infer_value_t        *x, *plane[3];
+    static const int64_t  index[2][3] = { { 0, 1, 2 }, { 0, 2, 1 } };
+
+    for (int k = 0; k < 2; k++) {
+        x = begin(3, 8);
+
+        for (int i = 0; i < 3; i++) {
+            plane[i] = infer_graph_constant(g, "i", INFER_I64, 0, NULL,
+                                            &index[k][i]);
+            plane[i] = emit(INFER_OP_GATHER, &axis, x, plane[i], NULL);
+            plane[i] = reshape(plane[i], 4,
+                               (infer_dim_t[]) { batch, infer_dim(1),
+                                                 infer_dim(8),
+                                                 infer_dim(8) });
+            plane[i] = binary(INFER_MUL, plane[i],
+                              infer_graph_scalar(g, 0.5f + (float) i));
+            plane[i] = binary(INFER_ADD, plane[i],
+                              infer_graph_scalar(g, 0.25f - (float) i));
+        }
+
+        x = emit(INFER_OP_CONCAT, &axis, plane[0], plane[1], plane[2]);
+        end(conv(x, 3, 16));
+
+        optimise(k == 0 ? "planes in order" : "planes in another order");
+        ok((count(INFER_OP_GATHER) == 0) == (k == 0),
+           "%zu nodes", g->n_nodes);
+        infer_graph_close(g);
+    }
+}
+
+
 static void
 test_channel_shuffle(void)
 {
@@ -529,6 +565,7 @@ main(void)
     test_two_products();
     test_overwriting();
     test_dense_block();
+    test_planes();
     test_channel_shuffle();
     test_gate();
     test_patterns();
