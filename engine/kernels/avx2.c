@@ -36,6 +36,7 @@ const infer_kernels_t  infer_kernels_avx2 = {
     .winograd_output_f32 = winograd_output_f32,
     .unary_f32 = unary_f32,
     .binary_f32 = binary_f32,
+    .affine_f32 = affine_f32,
     .softmax_f32 = softmax_f32,
     .layernorm_f32 = layernorm_f32,
     .sum_f32 = sum_f32,

@@ -133,6 +133,11 @@ typedef struct {
                              size_t a_step, const float *b, size_t b_step,
                              float *y, size_t n);
 
+    /* y[i][j] = act(x[i][j] * scale[j] + offset[j]); x is rows x n. */
+    void       (*affine_f32)(const infer_unary_t *act, const float *x,
+                             size_t rows, size_t n, const float *scale,
+                             const float *offset, float *y, size_t ldy);
+
     /* y = softmax(x): exp(x - max) / sum, the sum in the 16-lane tree. */
     void       (*softmax_f32)(const float *x, float *y, size_t n);
 

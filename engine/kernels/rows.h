@@ -136,6 +136,31 @@ binary_f32(const infer_binary_t *bin, const float *a, size_t a_step,
 }
 
 
+static void
+affine_f32(const infer_unary_t *act, const float *x, size_t rows, size_t n,
+    const float *scale, const float *offset, float *y, size_t ldy)
+{
+    int  clip = act->kind == INFER_CLIP;
+    vf   a = v_set1(clip ? act->a : -__builtin_inff());
+    vf   b = v_set1(clip ? act->b : __builtin_inff());
+
+    for (size_t row = 0; row < rows; row++, x += n, y += ldy) {
+        EACH_VECTOR (n) {
+            vm  m = v_mask(n - i);
+            vf  v = v_fma(v_load_m(x + i, m), v_load_m(scale + i, m),
+                          v_load_m(offset + i, m));
+
+            /* without limits it changes nothing */
+            v_store_m(y + i, v_clip(v, a, b), m);
+        }
+
+        if (!clip && act->kind != INFER_NONE) {
+            unary_f32(act, y, y, n);
+        }
+    }
+}
+
+
 static float
 sum_f32(const float *x, size_t n)
 {

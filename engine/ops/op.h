@@ -80,6 +80,7 @@ extern const infer_op_t  infer_op_pad;
 extern const infer_op_t  infer_op_expand;
 extern const infer_op_t  infer_op_gather;
 extern const infer_op_t  infer_op_resize;
+extern const infer_op_t  infer_op_affine;
 
 
 /* Elements of a tensor. */

@@ -38,6 +38,7 @@ typedef enum {
     INFER_OP_EXPAND,
     INFER_OP_GATHER,
     INFER_OP_RESIZE,
+    INFER_OP_AFFINE,
     INFER_OPS
 } infer_op_id_t;
 
@@ -102,6 +103,16 @@ typedef struct {
 typedef struct {
     int32_t  dtype;               /* infer_dtype_t */
 } infer_cast_t;
+
+
+/*
+ * in: scale (C), offset (C), and one or more x (.., c), whose c add up to C
+ * and which are otherwise of the same shape: joined along the last dimension
+ * they are x.  out: act(x * scale + offset), rounded once before act.
+ */
+typedef struct {
+    infer_unary_t  act;
+} infer_affine_t;
 
 
 /* ---- products --------------------------------------------------------- */
@@ -315,6 +326,7 @@ typedef union {
     infer_slice_t      slice;
     infer_pad_t        pad;
     infer_resize_t     resize;
+    infer_affine_t     affine;
 } infer_param_t;
 
 #endif /* INFER_PARAM_H */

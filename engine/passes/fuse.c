@@ -26,8 +26,6 @@ static infer_unary_t *activation_of(infer_node_t *node);
 static infer_value_t *operand(const infer_node_t *node, int i);
 static int set_operand(infer_graph_t *g, infer_node_t *node, int i,
     infer_value_t *v);
-static int per_channel(infer_graph_t *g, const infer_node_t *product,
-    infer_value_t *v, infer_value_t **channel);
 static infer_value_t *combine(infer_graph_t *g, int kind, infer_value_t *a,
     infer_value_t *b);
 
@@ -99,7 +97,7 @@ absorb_factor(infer_graph_t *g, infer_node_t *node)
             continue;
         }
 
-        rc = per_channel(g, product, node->in[1 - i], &c);
+        rc = infer_per_channel(g, product->out[0], node->in[1 - i], &c);
         if (rc != 1) {
             return rc;
         }
@@ -150,7 +148,7 @@ absorb_offset(infer_graph_t *g, infer_node_t *node)
             continue;
         }
 
-        rc = per_channel(g, product, node->in[1 - i], &c);
+        rc = infer_per_channel(g, product->out[0], node->in[1 - i], &c);
         if (rc != 1) {
             return rc;
         }
@@ -385,20 +383,14 @@ set_operand(infer_graph_t *g, infer_node_t *node, int i, infer_value_t *v)
 }
 
 
-/*
- * Whether v, a constant, is one number for each output channel of product
- * (or for all of them): *channel gets it with shape (channels).
- */
-static int
-per_channel(infer_graph_t *g, const infer_node_t *product, infer_value_t *v,
-    infer_value_t **channel)
+int
+infer_per_channel(infer_graph_t *g, const infer_value_t *out,
+    infer_value_t *v, infer_value_t **channel)
 {
-    int                   rank;
-    infer_dim_t           n;
-    infer_param_t         param;
-    const infer_value_t  *out;
+    int            rank;
+    infer_dim_t    n;
+    infer_param_t  param;
 
-    out = product->out[0];
     rank = out->rank;
 
     if (v->data == NULL || v->varied[0] != NULL || v->dtype != INFER_F32

@@ -29,6 +29,12 @@ int infer_pass_patterns(infer_graph_t *g);
 int infer_pass_fuse(infer_graph_t *g);
 
 /*
+ * Makes one node of a per-channel factor, offset and activation, and of the
+ * concatenation in front of them.
+ */
+int infer_pass_affine(infer_graph_t *g);
+
+/*
  * Chooses the convolutions to compute by Winograd's transforms, whose weights
  * may grow by budget bytes in all.
  */
@@ -36,6 +42,17 @@ int infer_pass_winograd(infer_graph_t *g, size_t budget);
 
 /* Removes nodes whose results nobody uses and counts uses. */
 int infer_pass_sweep(infer_graph_t *g);
+
+/*
+ * Whether v, a constant, is one number for each channel (element of the last
+ * dimension) of out, or for all of them: *channel gets it with shape
+ * (channels).  1, 0, or -1 with the graph's error set.
+ */
+int infer_per_channel(infer_graph_t *g, const infer_value_t *out,
+    infer_value_t *v, infer_value_t **channel);
+
+/* Whether v is one constant float, whatever its rank. */
+int infer_value_scalar(const infer_value_t *v, double *x);
 
 /*
  * by computes what node computed: by's first result takes the place of

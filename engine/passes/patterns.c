@@ -19,7 +19,6 @@ static const infer_node_t *made_by(const infer_value_t *v, infer_op_id_t id,
     int kind);
 static infer_value_t *beside_scalar(const infer_node_t *node, double x,
     double tolerance);
-static int scalar(const infer_value_t *v, double *x);
 static void become_unary(infer_node_t *node, int kind, infer_value_t *x);
 
 
@@ -174,7 +173,7 @@ find_layernorm(infer_graph_t *g, infer_node_t *node)
 
     if (mean == NULL || mean->in[0] != x || add == NULL
         || mean->param.reduce.axes != 1u << (x->rank - 1)
-        || !scalar(add->in[1], &epsilon))
+        || !infer_value_scalar(add->in[1], &epsilon))
     {
         return 0;
     }
@@ -231,8 +230,8 @@ find_scaled_matmul(infer_node_t *node)
     product = node->in[0];
 
     if (made_by(product, INFER_OP_MATMUL, 0) == NULL || product->uses != 1
-        || !scalar(node->in[1], &x) || node->in[1]->rank > product->rank
-        || x == 0)
+        || !infer_value_scalar(node->in[1], &x)
+        || node->in[1]->rank > product->rank || x == 0)
     {
         return 0;
     }
@@ -284,7 +283,7 @@ beside_scalar(const infer_node_t *node, double x, double tolerance)
     double  y;
 
     for (int i = 0; i < 2; i++) {
-        if (scalar(node->in[i], &y) && fabs(x - y) <= tolerance) {
+        if (infer_value_scalar(node->in[i], &y) && fabs(x - y) <= tolerance) {
             return node->in[1 - i];
         }
     }
@@ -293,9 +292,8 @@ beside_scalar(const infer_node_t *node, double x, double tolerance)
 }
 
 
-/* Whether v is one constant float, whatever its rank. */
-static int
-scalar(const infer_value_t *v, double *x)
+int
+infer_value_scalar(const infer_value_t *v, double *x)
 {
     float        f;
     infer_dim_t  n;

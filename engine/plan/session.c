@@ -26,6 +26,8 @@ static int allocate_image(infer_session_t *s, infer_error_t *err);
 static int resolve_tensors(infer_session_t *s, infer_error_t *err);
 static int plan_arena(infer_session_t *s, infer_error_t *err);
 static void lives(const infer_session_t *s, infer_place_t *place);
+static void overwrite(const infer_session_t *s, infer_place_t *place);
+static uint32_t root_of(const infer_place_t *place, uint32_t i);
 static void resolve_steps(infer_session_t *s);
 static int allocate_scratch(infer_session_t *s, infer_error_t *err);
 static unsigned char *map_memory(infer_session_t *s, size_t size,
@@ -253,6 +255,7 @@ static int
 plan_arena(infer_session_t *s, infer_error_t *err)
 {
     size_t          size;
+    uint32_t        root;
     infer_place_t  *place;
 
     place = calloc(s->model->n_values + 1, sizeof(*place));
@@ -261,6 +264,7 @@ plan_arena(infer_session_t *s, infer_error_t *err)
     }
 
     lives(s, place);
+    overwrite(s, place);
 
     size = infer_plan_arena(place, s->model->n_values);
 
@@ -281,9 +285,10 @@ plan_arena(infer_session_t *s, infer_error_t *err)
 
     for (uint32_t i = 0; i < s->model->n_values; i++) {
         if (s->tensor[i].data == NULL) {
-            s->tensor[i].data = s->tensor[place[i].root].data != NULL
-                                ? s->tensor[place[i].root].data
-                                : s->arena + place[place[i].root].offset;
+            root = root_of(place, i);
+            s->tensor[i].data = s->tensor[root].data != NULL
+                                ? s->tensor[root].data
+                                : s->arena + place[root].offset;
         }
     }
 
@@ -354,6 +359,58 @@ lives(const infer_session_t *s, infer_place_t *place)
     for (uint32_t i = 0; i < m->n_outputs; i++) {
         place[place[port[i].value].root].last = n;
     }
+}
+
+
+/*
+ * An elementwise operator writes its result over an operand of the same size
+ * that nobody needs after it.
+ */
+static void
+overwrite(const infer_session_t *s, infer_place_t *place)
+{
+    uint32_t                   root, result;
+    const uint32_t            *operand;
+    const infer_tensor_t      *x, *y;
+    const infer_model_node_t  *node;
+
+    for (uint32_t i = 0; i < s->model->n_nodes; i++) {
+        node = node_at(s, i);
+        operand = operands_of(s, node);
+
+        if (node->op != INFER_OP_UNARY && node->op != INFER_OP_BINARY) {
+            continue;
+        }
+
+        result = operand[node->n_in];
+        y = &s->tensor[result];
+
+        for (uint32_t k = 0; k < node->n_in; k++) {
+            x = &s->tensor[operand[k]];
+            root = root_of(place, operand[k]);
+
+            if (place[root].placed && place[root].last == i
+                && x->dtype == y->dtype && infer_numel(x) == infer_numel(y)
+                && place[root].size == place[result].size)
+            {
+                place[result].placed = 0;
+                place[result].root = root;
+                place[root].last = place[result].last;
+                break;
+            }
+        }
+    }
+}
+
+
+static uint32_t
+root_of(const infer_place_t *place, uint32_t i)
+{
+    while (place[i].root != i) {
+        i = place[i].root;
+    }
+
+    return i;
 }
 
 

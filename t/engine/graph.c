@@ -228,7 +228,8 @@ optimise(const char *what)
     before = compute(3, &n);
 
     if (infer_pass_layout(g) != 0 || infer_pass_sweep(g) != 0
-        || infer_pass_patterns(g) != 0 || infer_pass_fuse(g) != 0)
+        || infer_pass_patterns(g) != 0 || infer_pass_fuse(g) != 0
+        || infer_pass_affine(g) != 0)
     {
         ok(0, "%s: %s", what, err.text);
         exit(1);
@@ -328,6 +329,98 @@ test_two_products(void)
     optimise("sum of two convolutions");
     ok(g->n_nodes == 3, "the later one takes the other as its residual");
     infer_graph_close(g);
+}
+
+
+/* What is written over an operand, and what must not be. */
+static void
+test_overwriting(void)
+{
+    int             good = 1;
+    float           a, *y;
+    size_t          n;
+    infer_value_t  *x, *v, *w, *flat;
+
+    x = begin(16, 8);
+    v = unary(INFER_ABS, 0, 0, x);
+    w = binary(INFER_MUL, v, x);
+    flat = reshape(w, 2, (infer_dim_t[]) { batch, infer_dim(1024) });
+    flat = reshape(flat, 4, (infer_dim_t[]) { batch, infer_dim(16),
+                                              infer_dim(8), infer_dim(8) });
+    w = unary(INFER_NEG, 0, 0, binary(INFER_ADD, flat, w));
+    end(binary(INFER_ADD, w, v));
+
+    y = compute(2, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        a = (float) (i * 2654435761u % 1000) / 500 - 1;
+        good = good && y[i] == fabsf(a) - 2 * (fabsf(a) * a);
+    }
+
+    ok(good && n == 2048, "elementwise operators over their operands");
+    free(y);
+    infer_graph_close(g);
+}
+
+
+static void
+test_dense_block(void)
+{
+    infer_param_t   axis = { .axis = { 1 } };
+    infer_value_t  *x, *y, *z;
+
+    x = begin(16, 8);
+    y = conv(x, 16, 16);
+    z = emit(INFER_OP_CONCAT, &axis, x, y, NULL);
+    z = binary(INFER_MUL, z, constant(3, (int64_t[]) { 32, 1, 1 }));
+    z = binary(INFER_ADD, constant(3, (int64_t[]) { 32, 1, 1 }), z);
+    z = conv(unary(INFER_CLIP, 0, INFINITY, z), 32, 16);
+    z = emit(INFER_OP_CONCAT, &axis, y, z, NULL);
+    z = binary(INFER_ADD, z, constant(3, (int64_t[]) { 1, 1, 1 }));
+    end(binary(INFER_MUL, z, constant(3, (int64_t[]) { 32, 1, 1 })));
+
+    optimise("dense block");
+    ok(count(INFER_OP_AFFINE) == 1 && count(INFER_OP_CONCAT) == 1
+       && count(INFER_OP_BINARY) == 2,
+       "concatenation, factor, offset and activation are one node; what is "
+       "added before it is multiplied stays");
+    infer_graph_close(g);
+}
+
+
+/* As Inception's input is turned into another normalisation. */
+static void
+test_planes(void)
+{
+    infer_param_t         axis = { .axis = { 1 } };
+    infer_value_t        *x, *plane[3];
+    static const int64_t  index[2][3] = { { 0, 1, 2 }, { 0, 2, 1 } };
+
+    for (int k = 0; k < 2; k++) {
+        x = begin(3, 8);
+
+        for (int i = 0; i < 3; i++) {
+            plane[i] = infer_graph_constant(g, "i", INFER_I64, 0, NULL,
+                                            &index[k][i]);
+            plane[i] = emit(INFER_OP_GATHER, &axis, x, plane[i], NULL);
+            plane[i] = reshape(plane[i], 4,
+                               (infer_dim_t[]) { batch, infer_dim(1),
+                                                 infer_dim(8),
+                                                 infer_dim(8) });
+            plane[i] = binary(INFER_MUL, plane[i],
+                              infer_graph_scalar(g, 0.5f + (float) i));
+            plane[i] = binary(INFER_ADD, plane[i],
+                              infer_graph_scalar(g, 0.25f - (float) i));
+        }
+
+        x = emit(INFER_OP_CONCAT, &axis, plane[0], plane[1], plane[2]);
+        end(conv(x, 3, 16));
+
+        optimise(k == 0 ? "planes in order" : "planes in another order");
+        ok((count(INFER_OP_GATHER) == 0) == (k == 0),
+           "%zu nodes", g->n_nodes);
+        infer_graph_close(g);
+    }
 }
 
 
@@ -470,6 +563,9 @@ main(void)
     test_dims();
     test_residual_block();
     test_two_products();
+    test_overwriting();
+    test_dense_block();
+    test_planes();
     test_channel_shuffle();
     test_gate();
     test_patterns();

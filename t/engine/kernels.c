@@ -420,6 +420,35 @@ test_binary(void)
 
 
 static void
+test_affine(void)
+{
+    int            pass = 1;
+    float          x[1500], scale[500], offset[500], y[2000], z[2000];
+    infer_unary_t  act;
+
+    for (size_t i = 0; i < 1500; i++) {
+        x[i] = random_float();
+        scale[i % 500] = random_float();
+        offset[i % 500] = random_float();
+    }
+
+    x[7] = NAN;
+
+    for (size_t n = 1; n <= 500; n += n < 40 ? 1 : 46) {
+        act = acts[n % ACTS];
+        memset(y, 0, sizeof(y));
+        memset(z, 0, sizeof(z));
+
+        reference->affine_f32(&act, x, 3, n, scale, offset, y, n + 100);
+        tested->affine_f32(&act, x, 3, n, scale, offset, z, n + 100);
+        pass = pass && alike(y, z, 2000);
+    }
+
+    ok(pass, "%s affine: the bits of scalar", tested->name);
+}
+
+
+static void
 test_rows(void)
 {
     int    pass = 1, mean_pass = 1;
@@ -620,6 +649,7 @@ main(void)
         test_depthwise(tested);
         test_unary();
         test_binary();
+        test_affine();
         test_rows();
     }
 

@@ -269,6 +269,63 @@ test_nan_and_act(void)
 
 
 static void
+test_affine(void)
+{
+    int              good = 1, refusals;
+    double           z;
+    int64_t          dim[3] = { 3, 700, 0 }, c, k;
+    int64_t          width[3] = { 5, 0, 48 }, all = 53;
+    infer_param_t    param;
+    infer_tensor_t   x[3], y, scale, offset, *in[5];
+
+    memset(&param, 0, sizeof(param));
+    param.affine.act = (infer_unary_t) { INFER_CLIP, -1, 1 };
+
+    in[0] = &scale;
+    in[1] = &offset;
+    scale = random_tensor(INFER_F32, 1, &all);
+    offset = random_tensor(INFER_F32, 1, &all);
+
+    for (int i = 0; i < 3; i++) {
+        dim[2] = width[i];
+        x[i] = random_tensor(INFER_F32, 3, dim);
+        in[2 + i] = &x[i];
+    }
+
+    good &= run_op(INFER_OP_AFFINE, &param, in, 5, &y, 1, 3) == 0
+            && y.rank == 3 && y.dim[2] == all;
+
+    for (int64_t i = 0; good && i < (int64_t) infer_numel(&y); i++) {
+        c = i % all;
+        k = c < 5 ? 0 : 2;
+        z = get(&x[k], i / all * width[k] + (k ? c - 5 : c))
+            * get(&scale, c) + get(&offset, c);
+        good = close_to(get(&y, i), fmin(1, fmax(-1, z)), 1e-6);
+    }
+
+    ok(good, "affine over three tensors, one of them empty");
+    free(y.data);
+
+    refusals = refused(INFER_OP_AFFINE, &param, in, 4, 1, 3, "5 floats");
+    in[3] = &scale;
+    refusals += refused(INFER_OP_AFFINE, &param, in, 5, 1, 3, "another rank");
+    in[3] = &x[1];
+    x[1].dim[0] = 4;
+    refusals += refused(INFER_OP_AFFINE, &param, in, 5, 1, 3, "dimension 0");
+    param.affine.act.kind = INFER_NOT;
+    refusals += refused(INFER_OP_AFFINE, &param, in, 3, 1, 3, "floats");
+    ok(refusals == 4, "affine refuses operands that do not fit");
+
+    for (int i = 0; i < 3; i++) {
+        free(x[i].data);
+    }
+
+    free(scale.data);
+    free(offset.data);
+}
+
+
+static void
 test_where(void)
 {
     int              rank[3], good = 1;
@@ -550,6 +607,7 @@ main(void)
     test_binary();
     test_integer_limits();
     test_nan_and_act();
+    test_affine();
     test_where();
     test_half();
     test_cast();
