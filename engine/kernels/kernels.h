@@ -34,6 +34,8 @@ typedef struct {
     size_t                lda;          /* floats from row to row */
     size_t                rows;
     size_t                k;
+    size_t                run;          /* k lies in runs of so many floats; */
+    size_t                run_step;     /* from one to the next; 0: one run */
     const float          *panels;       /* the first panel to use */
     size_t                n;            /* columns to store */
     const float          *bias;         /* n rounded up to a panel */

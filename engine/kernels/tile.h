@@ -143,7 +143,9 @@ tile_##R##x##P(const infer_tile_f32_t *t, size_t row, size_t col)            \
     const float  *a7 = R > 7 ? a + 7 * lda : a;                              \
     const float  *r = t->residual ? t->residual + row * ldr + col : NULL;    \
     const float  *w = t->panels + col * t->k;                                \
-    const float  *end = w + panel;                                           \
+    size_t        run = (t->run_step ? t->run : t->k) * 16;                  \
+    size_t        skip = t->run_step ? t->run_step - t->run : 0;             \
+    const float  *end = w, *last = w + panel;                                \
     const float  *bias = t->bias + col;                                      \
     const float  *next = t->next ? t->next + col / 2 * t->k : w;             \
                                                                              \
@@ -151,11 +153,16 @@ tile_##R##x##P(const infer_tile_f32_t *t, size_t row, size_t col)            \
     PANELS_##P(MASK, )                                                       \
     ROWS_##R(DECLARE, P)                                                     \
                                                                              \
-    for ( ; w != end; w += 16, a++, a7++, next += 16) {                      \
-        __builtin_prefetch(next, 0, 2);                                      \
-        PANELS_##P(WEIGHTS, )                                                \
-        ROWS_##R(MAC, P)                                                     \
-    }                                                                        \
+    do {                                                                     \
+        for (end += run; w != end; w += 16, a++, a7++, next += 16) {         \
+            __builtin_prefetch(next, 0, 2);                                  \
+            PANELS_##P(WEIGHTS, )                                            \
+            ROWS_##R(MAC, P)                                                 \
+        }                                                                    \
+                                                                             \
+        a += skip;                                                           \
+        a7 += skip;                                                          \
+    } while (w != last);                                                     \
                                                                              \
     EPILOGUE(R, P, t->act);                                                  \
 }

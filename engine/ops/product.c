@@ -442,6 +442,8 @@ run_task(void *arg, size_t i, size_t slot)
     }
 
     tile.k = p->k;
+    tile.run = p->k;
+    tile.run_step = 0;
     tile.act = p->act;
     tile.ldc = p->groups * p->n;
     tile.ldr = tile.ldc;
