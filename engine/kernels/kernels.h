@@ -49,7 +49,7 @@ typedef struct {
     const infer_unary_t  *act;
 } infer_tile_f32_t;
 
-/* A tap of a depthwise window: the channels that it reads. */
+/* A tap of a window: the channels that it reads. */
 typedef struct {
     const float          *x;            /* for the first output */
     size_t                step;         /* floats to those of the next; 0
@@ -73,6 +73,19 @@ typedef struct {
     float                  *c;          /* width x channels */
     const infer_unary_t    *act;
 } infer_depthwise_f32_t;
+
+/*
+ * `width` neighbouring outputs of a pool, all channels: c[i][j] is the
+ * largest, or the sum in order, of tap[t].x[i * step + j].
+ */
+typedef struct {
+    const infer_tap_f32_t  *tap;
+    size_t                  taps;       /* 1 or more */
+    size_t                  width;
+    size_t                  channels;
+    int                     sum;
+    float                  *c;          /* width x channels */
+} infer_pool_f32_t;
 
 /*
  * Winograd's F(4x4, 3x3).  Its polynomials meet at 0, +-A, +-B and infinity:
@@ -116,6 +129,7 @@ typedef struct {
 
     void       (*tile_f32)(const infer_tile_f32_t *t);
     void       (*depthwise_f32)(const infer_depthwise_f32_t *d);
+    void       (*pool_f32)(const infer_pool_f32_t *p);
     void       (*winograd_input_f32)(const infer_winograd_input_f32_t *t);
     void       (*winograd_output_f32)(const infer_winograd_output_f32_t *t);
 

@@ -20,6 +20,7 @@ const infer_kernels_t  infer_kernels_scalar = {
     .name = "scalar",
     .tile_f32 = tile_f32,
     .depthwise_f32 = depthwise_f32,
+    .pool_f32 = pool_f32,
     .winograd_input_f32 = winograd_input_f32,
     .winograd_output_f32 = winograd_output_f32,
     .unary_f32 = unary_f32,
