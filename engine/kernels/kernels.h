@@ -37,6 +37,9 @@ typedef struct {
     size_t                run;          /* k lies in runs of so many floats; */
     size_t                run_step;     /* from one to the next; 0: one run */
     const float          *panels;       /* the first panel to use */
+    size_t                panel_step;   /* floats to the next; 0: k * 16 */
+    int                   resume;       /* c holds the sums of k before these,
+                                           which begin with the bias */
     size_t                n;            /* columns to store */
     const float          *bias;         /* n rounded up to a panel */
     const float          *next;         /* half as many weights as are used

@@ -179,6 +179,8 @@ multiply(const lines_t *l, const float *lines, size_t offset)
     t.panels = l->call->packed;
     t.bias = t.panels + panels * PANEL * t.k;
     t.next = NULL;
+    t.panel_step = 0;
+    t.resume = 0;
     t.ldr = t.ldc = t.n;
     t.act = &l->call->param->conv.act;
 

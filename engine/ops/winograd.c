@@ -352,6 +352,8 @@ multiply(const winograd_t *w, const float *x, size_t tiles, size_t panel,
     t.k = w->channels;
     t.run = t.k;
     t.run_step = 0;
+    t.panel_step = 0;
+    t.resume = 0;
     t.n = min_size(w->panels - panel, CHUNK) * PANEL;
     t.bias = bias;
     t.residual = NULL;
