@@ -252,6 +252,8 @@ bad('images and tensors', 2, 'not both', 'run', $rows, $image[0],
 bad('nothing to run', 2, 'no images and no --input', 'run', $rows);
 bad('no such model', 2, '/none.onnx: No such file', 'inspect',
     "$dir/none.onnx");
+bad('a budget', 2, '--winograd-budget: "64M" is no number', 'run', $rows,
+    $image[0], '--winograd-budget', '64M');
 bad('a shape', 2, '--input-shape: "1xx3" is no shape', 'inspect', $rows,
     '--input-shape', '1xx3');
 bad('a shape without a name that does not fit', 2, 'dimension 1 of input',
@@ -523,8 +525,8 @@ ok(!(grep { $_->{of_peak} < 0 || $_->{gflops} > 0 && abs($_->{of_peak}
      * $result->{peak_gflops} / $_->{gflops} - 1) > 1e-6 }
      @{ $result->{per_op} }), 'shares of the peak');
 
-like(good('bench as text', 'bench', $rows, '--runs=3', '--per-op',
-          '--sort=time'),
+like(good('bench as text', 'bench', $rows, '--runs=3',
+          '--winograd-budget=0', '--per-op', '--sort=time'),
      qr/^median .* ms\n.*GFLOP.* of peak/ms, 'text');
 bad('sort what', 2, '--sort', 'bench', $rows, '--sort', 'time');
 

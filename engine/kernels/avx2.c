@@ -32,6 +32,7 @@ const infer_kernels_t  infer_kernels_avx2 = {
     .tile_rows = 2 * TILE_MAX_ROWS,
     .tile_f32 = tile_f32,
     .depthwise_f32 = depthwise_f32,
+    .pool_f32 = pool_f32,
     .winograd_input_f32 = winograd_input_f32,
     .winograd_output_f32 = winograd_output_f32,
     .unary_f32 = unary_f32,

@@ -32,6 +32,7 @@ const infer_kernels_t  infer_kernels_avx512 = {
     .tile_rows = INFER_TILE_ROWS,
     .tile_f32 = tile_f32,
     .depthwise_f32 = depthwise_f32,
+    .pool_f32 = pool_f32,
     .winograd_input_f32 = winograd_input_f32,
     .winograd_output_f32 = winograd_output_f32,
     .unary_f32 = unary_f32,

@@ -22,6 +22,7 @@
 
 
 static void tile_f32(const infer_tile_f32_t *t);
+static void add_panel(const infer_tile_f32_t *t, size_t j);
 static float peak_f32(const float *seed, size_t rounds, size_t *macs);
 static void correct_core(void);
 static const char *wanted_core(void);
@@ -51,21 +52,15 @@ infer_kernels_blas(const infer_kernels_t *rest)
 static void
 tile_f32(const infer_tile_f32_t *t)
 {
-    int             n;
     float          *c;
     infer_binary_t  add = { INFER_ADD, *t->act };
 
-    for (size_t i = 0; i < t->rows; i++) {
+    for (size_t i = 0; i < t->rows && !t->resume; i++) {
         memcpy(t->c + i * t->ldc, t->bias, t->n * sizeof(float));
     }
 
-    for (size_t j = 0; j < t->n && t->k > 0; j += INFER_PANEL) {
-        n = (int) (t->n - j < INFER_PANEL ? t->n - j : INFER_PANEL);
-
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int) t->rows,
-                    n, (int) t->k, 1.0f, t->a, (int) t->lda,
-                    t->panels + j * t->k, INFER_PANEL, 1.0f, t->c + j,
-                    (int) t->ldc);
+    for (size_t j = 0; j < t->n; j += INFER_PANEL) {
+        add_panel(t, j);
     }
 
     for (size_t i = 0; i < t->rows; i++) {
@@ -78,6 +73,28 @@ tile_f32(const infer_tile_f32_t *t)
         } else if (t->act->kind != INFER_NONE) {
             table.unary_f32(t->act, c, c, t->n);
         }
+    }
+}
+
+
+/* Adds the products with the panel of columns from j on, run by run. */
+static void
+add_panel(const infer_tile_f32_t *t, size_t j)
+{
+    int           n;
+    size_t        run, step;
+    const float  *panel;
+
+    n = (int) (t->n - j < INFER_PANEL ? t->n - j : INFER_PANEL);
+    run = t->run_step ? t->run : t->k;
+    step = t->panel_step ? t->panel_step : t->k * INFER_PANEL;
+    panel = t->panels + j / INFER_PANEL * step;
+
+    for (size_t k = 0, r = 0; k < t->k; k += run, r++) {
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int) t->rows,
+                    n, (int) run, 1.0f, t->a + r * t->run_step, (int) t->lda,
+                    panel + k * INFER_PANEL, INFER_PANEL, 1.0f, t->c + j,
+                    (int) t->ldc);
     }
 }
 

@@ -34,7 +34,12 @@ typedef struct {
     size_t                lda;          /* floats from row to row */
     size_t                rows;
     size_t                k;
+    size_t                run;          /* k lies in runs of so many floats; */
+    size_t                run_step;     /* from one to the next; 0: one run */
     const float          *panels;       /* the first panel to use */
+    size_t                panel_step;   /* floats to the next; 0: k * 16 */
+    int                   resume;       /* c holds the sums of k before these,
+                                           which begin with the bias */
     size_t                n;            /* columns to store */
     const float          *bias;         /* n rounded up to a panel */
     const float          *next;         /* half as many weights as are used
@@ -47,7 +52,7 @@ typedef struct {
     const infer_unary_t  *act;
 } infer_tile_f32_t;
 
-/* A tap of a depthwise window: the channels that it reads. */
+/* A tap of a window: the channels that it reads. */
 typedef struct {
     const float          *x;            /* for the first output */
     size_t                step;         /* floats to those of the next; 0
@@ -71,6 +76,19 @@ typedef struct {
     float                  *c;          /* width x channels */
     const infer_unary_t    *act;
 } infer_depthwise_f32_t;
+
+/*
+ * `width` neighbouring outputs of a pool, all channels: c[i][j] is the
+ * largest, or the sum in order, of tap[t].x[i * step + j].
+ */
+typedef struct {
+    const infer_tap_f32_t  *tap;
+    size_t                  taps;       /* 1 or more */
+    size_t                  width;
+    size_t                  channels;
+    int                     sum;
+    float                  *c;          /* width x channels */
+} infer_pool_f32_t;
 
 /*
  * Winograd's F(4x4, 3x3).  Its polynomials meet at 0, +-A, +-B and infinity:
@@ -118,6 +136,7 @@ typedef struct {
 
     void       (*tile_f32)(const infer_tile_f32_t *t);
     void       (*depthwise_f32)(const infer_depthwise_f32_t *d);
+    void       (*pool_f32)(const infer_pool_f32_t *p);
     void       (*winograd_input_f32)(const infer_winograd_input_f32_t *t);
     void       (*winograd_output_f32)(const infer_winograd_output_f32_t *t);
 

@@ -70,6 +70,34 @@ v_maximum(vf a, vf b)
 }
 
 
+#define POOL(F)                                                              \
+    do {                                                                     \
+        for (size_t k = 0; k < p->width; k++) {                              \
+            EACH_VECTOR (p->channels) {                                      \
+                vm  m = v_mask(p->channels - i);                             \
+                vf  v = v_load_m(p->tap[0].x + k * p->tap[0].step + i, m);   \
+                                                                             \
+                for (size_t t = 1; t < p->taps; t++) {                       \
+                    v = F(v, v_load_m(p->tap[t].x + k * p->tap[t].step + i,  \
+                                      m));                                   \
+                }                                                            \
+                                                                             \
+                v_store_m(p->c + k * p->channels + i, v, m);                 \
+            }                                                                \
+        }                                                                    \
+    } while (0)
+
+static void
+pool_f32(const infer_pool_f32_t *p)
+{
+    if (p->sum) {
+        POOL(v_add);
+    } else {
+        POOL(v_maximum);
+    }
+}
+
+
 #define BINARY(KIND, F)                                                      \
     case KIND:                                                               \
         EACH_VECTOR (n) {                                                    \

@@ -52,6 +52,8 @@
 #define BIAS(p, i)             vf  bias##p = v_load(bias + 16 * p);
 #define MASK(p, i)             vm  m##p = v_mask(n > 16 * p ? n - 16 * p : 0);
 
+#define RESUME(i, P)           PANELS_##P(RESUME1, i)
+#define RESUME1(p, i)          ACC(p, i, v_load_m(c + i * ldc + 16 * p, m##p))
 #define RESIDUAL(i, P)         PANELS_##P(RESIDUAL1, i)
 #define RESIDUAL1(p, i)        ACC(p, i, v_add(acc##i##_##p,                 \
                                    v_load_m(r + i * ldr + 16 * p, m##p)))
@@ -142,13 +144,15 @@ tile_##R##x##P(const infer_tile_f32_t *t, size_t row, size_t col)            \
     size_t        ldr = t->ldr;                                              \
     size_t        ldc = t->ldc;                                              \
     size_t        n = t->n - col;                                            \
-    size_t        panel = t->k * 16;                                         \
+    size_t        panel = t->panel_step ? t->panel_step : t->k * 16;         \
     float        *c = t->c + row * ldc + col;                                \
     const float  *a = t->a + row * lda;                                      \
     const float  *a7 = R > 7 ? a + 7 * lda : a;                              \
     const float  *r = t->residual ? t->residual + row * ldr + col : NULL;    \
-    const float  *w = t->panels + col * t->k;                                \
-    const float  *end = w + panel;                                           \
+    const float  *w = t->panels + col / 16 * panel;                          \
+    size_t        run = (t->run_step ? t->run : t->k) * 16;                  \
+    size_t        skip = t->run_step ? t->run_step - t->run : 0;             \
+    const float  *end = w, *last = w + t->k * 16;                            \
     const float  *bias = t->bias + col;                                      \
     const float  *next = t->next ? t->next + col / 2 * t->k : w;             \
                                                                              \
@@ -156,12 +160,21 @@ tile_##R##x##P(const infer_tile_f32_t *t, size_t row, size_t col)            \
     PANELS_##P(MASK, )                                                       \
     ROWS_##R(DECLARE, P)                                                     \
                                                                              \
-    for ( ; w != end; w += 16, a++, a7++, next += 16) {                      \
-        __builtin_prefetch(next, 0, 2);                                      \
-        PANELS_##P(WEIGHTS, )                                                \
-        PANELS_##P(FETCH, )                                                  \
-        ROWS_##R(MAC, P)                                                     \
+    if (t->resume) {                                                         \
+        ROWS_##R(RESUME, P)                                                  \
     }                                                                        \
+                                                                             \
+    do {                                                                     \
+        for (end += run; w != end; w += 16, a++, a7++, next += 16) {         \
+            __builtin_prefetch(next, 0, 2);                                  \
+            PANELS_##P(WEIGHTS, )                                            \
+            PANELS_##P(FETCH, )                                              \
+            ROWS_##R(MAC, P)                                                 \
+        }                                                                    \
+                                                                             \
+        a += skip;                                                           \
+        a7 += skip;                                                          \
+    } while (w != last);                                                     \
                                                                              \
     EPILOGUE(R, P, t->act);                                                  \
 }

@@ -5,12 +5,14 @@
  * Depthwise (one channel in and out to a group) has a kernel of its own that
  * reads the input in place.  All others are products: a row holds what one
  * output's window covers, K = (kd, kh, kw, c), with zeros for the padding;
- * where the window is a single point, the input is that matrix already.  Where
+ * where the window is a single point, the input is that matrix already, and
+ * few channels are read from padded lines (ops/lines.c) instead.  Where
  * the graph asks for it, a 3x3 window is computed by Winograd's transforms.
  */
 
 #include <string.h>
 
+#include "ops/lines.h"
 #include "ops/product.h"
 #include "ops/winograd.h"
 
@@ -317,6 +319,10 @@ conv_scratch(const infer_call_t *call)
         return infer_winograd_scratch(call);
     }
 
+    if (infer_lines_fit(call)) {
+        return infer_lines_scratch(call);
+    }
+
     conv_init(&conv, call);
 
     if (is_depthwise(conv.groups, conv.channels, conv.outputs)) {
@@ -338,6 +344,11 @@ conv_run(const infer_call_t *call)
 
     if (call->param->conv.winograd) {
         infer_winograd_run(call);
+        return;
+    }
+
+    if (infer_lines_fit(call)) {
+        infer_lines_run(call);
         return;
     }
 

@@ -402,7 +402,7 @@ product_f32(const matmul_t *m, const float *a, const float *b, float *c,
     float                *bias = scratch + m->columns * m->k;
     float                *copied = bias + m->columns;
     size_t                blocks, rows;
-    infer_tile_f32_t      tile;
+    infer_tile_f32_t      tile = { 0 };
     const infer_unary_t   none = { INFER_NONE, 0, 0 };
 
     memset(bias, 0, m->columns * sizeof(float));
@@ -415,7 +415,6 @@ product_f32(const matmul_t *m, const float *a, const float *b, float *c,
     tile.k = m->k;
     tile.panels = scratch;
     tile.bias = bias;
-    tile.residual = NULL;
     tile.ldc = m->n;
     tile.act = &none;
 

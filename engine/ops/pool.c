@@ -3,10 +3,9 @@
  * the leading ones are 1.
  *
  * f32 is separable: the rows under the window are combined over their whole
- * width W * C first, then the columns over C (over the whole row of results
- * where the stride is 1).  Both steps are calls of row kernels in an order
- * that depends on the window alone, so the bits do not depend on the batch or
- * on threads.  Other dtypes, and maxima with indices, visit each tap.
+ * width W * C first, then the columns over C.  Both steps are kernels in an
+ * order that depends on the window alone, so the bits do not depend on the
+ * batch or on threads.  Other dtypes, and maxima with indices, visit each tap.
  */
 
 #include <float.h>
@@ -54,8 +53,9 @@ static taps_t taps_inside(const pool_t *p, int i, int64_t o);
 static void row_f32(void *arg, size_t i, size_t slot);
 static int combine_rows(const pool_t *p, const infer_binary_t *bin,
     const int64_t *at, float *sum);
-static void combine_columns(const pool_t *p, const infer_binary_t *bin,
+static void combine_columns(const pool_t *p, infer_tap_f32_t *tap,
     const float *sum, float *y);
+static void fill(const pool_t *p, float *y, int64_t n);
 static void divide_row(const pool_t *p, const int64_t *at, float *y);
 static int64_t divisor(const pool_t *p, const int64_t *at);
 static void row_pixels(void *arg, size_t i, size_t slot);
@@ -219,8 +219,11 @@ pool_scratch(const infer_call_t *call)
 {
     const infer_tensor_t  *x = call->in[0];
 
-    return (size_t) x->dim[x->rank - 2] * (size_t) x->dim[x->rank - 1]
-           * sizeof(float);
+    /* the taps of a row, and the row that they are taken from */
+    return (size_t) call->param->pool.window.kernel[2]
+           * sizeof(infer_tap_f32_t)
+           + (size_t) x->dim[x->rank - 2] * (size_t) x->dim[x->rank - 1]
+             * sizeof(float);
 }
 
 
@@ -276,24 +279,24 @@ row_f32(void *arg, size_t i, size_t slot)
     float                 *y, *sum;
     int64_t                at[4];
     const pool_t          *p = arg;
+    infer_tap_f32_t       *tap;
     const infer_binary_t   bin = {
         .kind = p->param->average ? INFER_ADD : INFER_MAX
     };
 
     y = (float *) p->call->out[0]->data
         + (int64_t) i * p->out[2] * p->channels;
-    sum = infer_scratch(p->call, slot);
+    tap = infer_scratch(p->call, slot);
+    sum = (float *) (tap + p->window->kernel[2]);
 
     at[0] = (int64_t) i / (p->out[0] * p->out[1]);
     at[1] = (int64_t) i / p->out[1] % p->out[0];
     at[2] = (int64_t) i % p->out[1];
 
-    for (int64_t k = 0; k < p->out[2] * p->channels; k++) {
-        y[k] = p->param->average ? 0 : -INFINITY;
-    }
-
     if (combine_rows(p, &bin, at, sum)) {
-        combine_columns(p, &bin, sum, y);
+        combine_columns(p, tap, sum, y);
+    } else {
+        fill(p, y, p->out[2] * p->channels);
     }
 
     if (p->param->average) {
@@ -342,40 +345,57 @@ combine_rows(const pool_t *p, const infer_binary_t *bin, const int64_t *at,
 }
 
 
-/* Adds column kw of each window to each output, one kw after the other. */
+/* The columns under each window: outputs with the same taps at once. */
 static void
-combine_columns(const pool_t *p, const infer_binary_t *bin, const float *sum,
+combine_columns(const pool_t *p, infer_tap_f32_t *tap, const float *sum,
     float *y)
 {
-    int64_t                kw, first, end, shift, n;
+    taps_t                 t, next;
+    int64_t                n;
+    infer_pool_f32_t       row;
     const infer_window_t  *w = p->window;
 
-    /* The first that is inside the input in the last window. */
-    kw = taps_inside(p, 2, p->out[2] - 1).first;
+    row.tap = tap;
+    row.channels = (size_t) p->channels;
+    row.sum = p->param->average;
 
-    for ( ; kw < w->kernel[2]; kw++) {
+    for (int64_t o = 0; o < p->out[2]; o += n) {
+        t = taps_inside(p, 2, o);
 
-        /* Outputs o whose tap o * stride + shift is in 0 .. W - 1. */
-        shift = kw * w->dilation[2] - w->before[2];
+        for (n = 1; o + n < p->out[2]; n++) {
+            next = taps_inside(p, 2, o + n);
 
-        if (shift >= p->in[2]) {
-            return;
+            if (next.first != t.first || next.end != t.end) {
+                break;
+            }
         }
 
-        first = shift >= 0 ? 0 : (w->stride[2] - 1 - shift) / w->stride[2];
-        end = (p->in[2] - 1 - shift) / w->stride[2] + 1;
-        end = end < p->out[2] ? end : p->out[2];
-
-        /* With stride 1 the outputs are one row. */
-        n = w->stride[2] == 1 ? end - first : 1;
-
-        for (int64_t o = first; o < end; o += n) {
-            p->call->kernels->binary_f32(bin, y + o * p->channels, 1,
-                                         sum + (o * w->stride[2] + shift)
-                                               * p->channels, 1,
-                                         y + o * p->channels,
-                                         (size_t) (n * p->channels));
+        if (t.first >= t.end) {
+            fill(p, y + o * p->channels, n * p->channels);
+            continue;
         }
+
+        for (int64_t k = t.first; k < t.end; k++) {
+            tap[k - t.first].x = sum + (o * w->stride[2] - w->before[2]
+                                        + k * w->dilation[2]) * p->channels;
+            tap[k - t.first].step = (size_t) (w->stride[2] * p->channels);
+        }
+
+        row.taps = (size_t) (t.end - t.first);
+        row.width = (size_t) n;
+        row.c = y + o * p->channels;
+
+        p->call->kernels->pool_f32(&row);
+    }
+}
+
+
+/* Outputs of windows without a tap. */
+static void
+fill(const pool_t *p, float *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = p->param->average ? 0 : -INFINITY;
     }
 }
 

@@ -4,9 +4,10 @@
  * gathered into scratch once, unless they can be read where they are; while
  * the weights fit the second cache, each block streams all of them; beyond
  * that several blocks share each stretch of panels, so that memory is read
- * once for all of them.
+ * once for all of them; a long K is cut into passes, between which the sums
+ * lie in the result.
  *
- * Each result is one chain of products in one tile, whatever the split.
+ * Each result is one chain of products, whatever the split.
  */
 
 #include <string.h>
@@ -20,7 +21,11 @@
 #define WEIGHTS_BYTES  ((size_t) 512 << 10)
 #define GATHER_BYTES   ((size_t) 128 << 10)
 #define SHARED_BYTES   ((size_t) 1 << 20)      /* where blocks share panels */
-#define STRETCH_BYTES  ((size_t) 256 << 10)
+#define STRETCH_BYTES  ((size_t) 128 << 10)
+
+/* A K beyond DEEP is cut, that rows and weights stay in the second cache. */
+#define DEEP           2048
+#define DEPTH          1024
 
 /* Multiply-accumulates below which a task is not worth handing out, and
    from which on more rows to a task gain nothing. */
@@ -42,9 +47,20 @@ typedef struct {
     size_t                  blocks;      /* tiles for all rows */
     size_t                  shared;      /* tiles that share panels */
     size_t                  ld;          /* of gathered rows; 0: in place */
+    size_t                  depth;       /* of K at a time */
     size_t                  row_tasks;
     size_t                  column_tasks;
 } split_t;
+
+/* Rows row .. end - 1 of a group, from `a` on; panels panel .. last - 1. */
+typedef struct {
+    const float            *a;
+    size_t                  group;
+    size_t                  row;
+    size_t                  end;
+    size_t                  panel;
+    size_t                  last;
+} region_t;
 
 
 static int check_vector(infer_graph_t *g, const infer_node_t *node, int i,
@@ -58,8 +74,10 @@ static void split_rows(split_t *s, const infer_call_t *call,
 static void split_tasks(split_t *s);
 static void run_task(void *arg, size_t i, size_t slot);
 static size_t first_panel(const split_t *s, size_t column);
-static void run_tiles(const split_t *s, infer_tile_f32_t *tile, size_t group,
-    size_t row, size_t end, size_t panel, size_t panels);
+static void run_tiles(const split_t *s, infer_tile_f32_t *tile,
+    const region_t *r);
+static void run_pass(const split_t *s, infer_tile_f32_t *tile,
+    const region_t *r, size_t k);
 static void copy_rows(const infer_product_t *p, size_t group, size_t row,
     size_t n, float *dst, size_t ld);
 
@@ -355,6 +373,7 @@ split_rows(split_t *s, const infer_call_t *call, const infer_product_t *p)
     s->block = s->blocks > 0 ? ceil_div(p->rows, s->blocks) : 0;
     s->shared = 1;
     s->ld = 0;
+    s->depth = p->k;
 
     if (p->gather != NULL || (p->lda % CACHE_WAY == 0 && s->block > 8)) {
         s->ld = ceil_div(p->k, 16) * 16;
@@ -378,6 +397,10 @@ split_rows(split_t *s, const infer_call_t *call, const infer_product_t *p)
 
     s->shared = min_size(s->shared, s->blocks);
     s->shared += s->shared == 0;
+
+    if (s->shared > 1 && p->k > DEEP) {
+        s->depth = ceil_div(p->k, ceil_div(p->k, DEPTH));
+    }
 }
 
 
@@ -424,46 +447,47 @@ static void
 run_task(void *arg, size_t i, size_t slot)
 {
     split_t                *s = arg;
-    size_t                  column, group, row, end, panel, rows;
+    size_t                  column, rows;
     float                  *scratch;
+    region_t                r;
     infer_tile_f32_t        tile;
     const infer_product_t  *p = s->product;
 
     /* neighbouring tasks read the same rows */
     column = i % s->column_tasks;
     i /= s->column_tasks;
-    group = i % p->groups;
-    row = i / p->groups * s->shared * s->block;
-    end = min_size(p->rows, row + s->shared * s->block);
+    r.group = i % p->groups;
+    r.row = i / p->groups * s->shared * s->block;
+    r.end = min_size(p->rows, r.row + s->shared * s->block);
+    r.panel = first_panel(s, column);
+    r.last = first_panel(s, column + 1);
 
-    panel = first_panel(s, column);
-    rows = end - row;
+    rows = r.end - r.row;
 
     if (s->ld == 0) {
-        tile.a = p->a + row * p->lda + group * p->k;
+        r.a = p->a + r.row * p->lda + r.group * p->k;
         tile.lda = p->lda;
 
     } else {
         scratch = infer_scratch(s->call, slot);
 
         if (p->gather != NULL) {
-            p->gather(p, group, row, rows, scratch, s->ld);
+            p->gather(p, r.group, r.row, rows, scratch, s->ld);
 
         } else {
-            copy_rows(p, group, row, rows, scratch, s->ld);
+            copy_rows(p, r.group, r.row, rows, scratch, s->ld);
         }
 
-        tile.a = scratch;
+        r.a = scratch;
         tile.lda = s->ld;
     }
 
-    tile.k = p->k;
-    tile.act = p->act;
+    tile.run_step = 0;
+    tile.panel_step = p->k * PANEL;
     tile.ldc = p->groups * p->n;
     tile.ldr = tile.ldc;
 
-    run_tiles(s, &tile, group, row, end, panel,
-              first_panel(s, column + 1));
+    run_tiles(s, &tile, &r);
 }
 
 
@@ -476,46 +500,65 @@ first_panel(const split_t *s, size_t column)
 }
 
 
-/* Rows row .. end - 1 (tile->a is the first), panels panel .. last - 1. */
 static void
-run_tiles(const split_t *s, infer_tile_f32_t *tile, size_t group, size_t row,
-    size_t end, size_t panel, size_t last)
+run_tiles(const split_t *s, infer_tile_f32_t *tile, const region_t *r)
+{
+    const infer_product_t      *p = s->product;
+    static const infer_unary_t  none = { INFER_NONE, 0, 0 };
+
+    for (size_t k = 0; k < p->k; k += s->depth) {
+        tile->k = min_size(s->depth, p->k - k);
+        tile->run = tile->k;
+        tile->resume = k > 0;
+        tile->act = k + s->depth < p->k ? &none : p->act;
+
+        run_pass(s, tile, r, k);
+    }
+}
+
+
+/* The products k .. k + tile->k - 1; the residual is added after the last. */
+static void
+run_pass(const split_t *s, infer_tile_f32_t *tile, const region_t *r,
+    size_t k)
 {
     size_t                  stretch, offset, half;
-    const float            *a = tile->a, *panels, *bias;
+    const float            *panels, *bias, *residual;
     const infer_product_t  *p = s->product;
 
-    panels = p->packed + group * s->panels * PANEL * p->k;
-    bias = p->packed + s->panels * PANEL * (p->groups * p->k + group);
-    stretch = last - panel;
+    panels = p->packed + (r->group * s->panels * p->k + k) * PANEL;
+    bias = p->packed + s->panels * PANEL * (p->groups * p->k + r->group);
+    residual = k + tile->k == p->k ? p->residual : NULL;
+    stretch = r->last - r->panel;
 
-    if (end - row > s->block) {
-        stretch = STRETCH_BYTES / (PANEL * p->k * sizeof(float)) / 2 * 2;
-        stretch = stretch < 2 ? 2 : stretch;
+    if (r->end - r->row > s->block) {
+        stretch = STRETCH_BYTES / (PANEL * tile->k * sizeof(float)) / 2 * 2;
+        stretch = stretch < 2 || s->depth < p->k ? 2 : stretch;
     }
 
-    for ( ; panel < last; panel += stretch) {
+    for (size_t panel = r->panel; panel < r->last; panel += stretch) {
         tile->panels = panels + panel * PANEL * p->k;
         tile->bias = bias + panel * PANEL;
-        tile->n = min_size(p->n, min_size(panel + stretch, last) * PANEL)
+        tile->n = min_size(p->n, min_size(panel + stretch, r->last) * PANEL)
                   - panel * PANEL;
 
-        /* each block fetches half as many weights as it uses */
-        half = min_size(stretch, last - panel) / 2 * PANEL * p->k;
-        tile->next = panel + stretch < last ? tile->panels + 2 * half : NULL;
+        /* each of two blocks fetches half of the weights that come next */
+        half = stretch / 2 * PANEL * p->k;
+        tile->next = panel + stretch < r->last ? tile->panels + 2 * half
+                                               : NULL;
 
-        for (size_t i = row; i < end; i += s->block) {
-            offset = i * tile->ldc + group * p->n + panel * PANEL;
+        for (size_t i = r->row; i < r->end; i += s->block) {
+            offset = i * tile->ldc + r->group * p->n + panel * PANEL;
 
-            tile->a = a + (i - row) * tile->lda;
-            tile->rows = min_size(s->block, end - i);
+            tile->a = r->a + (i - r->row) * tile->lda + k;
+            tile->rows = min_size(s->block, r->end - i);
             tile->c = p->c + offset;
-            tile->residual = p->residual ? p->residual + offset : NULL;
+            tile->residual = residual != NULL ? residual + offset : NULL;
 
             s->call->kernels->tile_f32(tile);
 
-            tile->next = i == row && tile->next != NULL ? tile->next + half
-                                                        : NULL;
+            tile->next = i == r->row && tile->next != NULL
+                         ? tile->next + half : NULL;
         }
     }
 }

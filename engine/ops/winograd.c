@@ -350,6 +350,10 @@ multiply(const winograd_t *w, const float *x, size_t tiles, size_t panel,
 
     t.lda = w->ld;
     t.k = w->channels;
+    t.run = t.k;
+    t.run_step = 0;
+    t.panel_step = 0;
+    t.resume = 0;
     t.n = min_size(w->panels - panel, CHUNK) * PANEL;
     t.bias = bias;
     t.residual = NULL;

@@ -240,6 +240,7 @@ test_conv_sizes(void)
     } cases[] = {
         { "weights beyond the cache, few rows", 1, 5, 100, 150, 3, 1, 1 },
         { "weights beyond the cache, many rows", 1, 7, 420, 330, 1, 1, 1 },
+        { "a long k, in passes", 1, 5, 300, 150, 3, 1, 1 },
         { "rows 4 KB apart", 1, 6, 1024, 40, 1, 1, 1 },
         { "gathered rows 4 KB apart", 1, 9, 1024, 24, 1, 2, 1 },
         { "one row", 1, 1, 300, 1000, 1, 1, 1 },

@@ -176,6 +176,154 @@ tile_agrees(const infer_kernels_t *kernels, size_t rows, size_t n, size_t k,
 }
 
 
+/*
+ * 1 where k in two parts, the sums between them in c, and rows in runs with
+ * gaps between them give the same bits.
+ */
+static int
+parts_agree(const infer_kernels_t *kernels, size_t rows, size_t n, size_t run,
+    size_t runs)
+{
+    int               pass;
+    size_t            k = run * runs, gap = random_bits() % 5;
+    size_t            lda = runs * (run + gap);
+    size_t            padded = (n + 15) / 16 * 16;
+    float            *a = random_floats(rows * k);
+    float            *spread = random_floats(rows * lda);
+    float            *w = random_floats(padded * k);
+    float            *bias = random_floats(padded);
+    float            *c = filled(rows * n, CANARY);
+    float            *expected = filled(rows * n, CANARY);
+    infer_tile_f32_t  t = {
+        .a = a, .lda = k, .rows = rows, .k = k, .panels = w, .n = n,
+        .bias = bias, .residual = bias, .ldr = 0, .c = expected, .ldc = n,
+        .act = &acts[1], .panel_step = k * 16
+    };
+
+    naive_tile(&t);
+
+    t.c = c;
+    t.next = w;
+    t.k = k / 3;
+    t.act = &acts[0];
+    t.residual = NULL;
+    kernels->tile_f32(&t);
+
+    t.a += t.k;
+    t.panels += t.k * 16;
+    t.k = k - t.k;
+    t.act = &acts[1];
+    t.residual = bias;
+    t.resume = 1;
+    kernels->tile_f32(&t);
+
+    pass = same(c, expected, rows * n);
+
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t j = 0; j < k; j++) {
+            spread[i * lda + j / run * (run + gap) + j % run] = a[i * k + j];
+        }
+    }
+
+    t.a = spread;
+    t.lda = lda;
+    t.k = k;
+    t.run = run;
+    t.run_step = run + gap;
+    t.panels = w;
+    t.resume = 0;
+    kernels->tile_f32(&t);
+
+    pass = pass && same(c, expected, rows * n);
+
+    free(a);
+    free(spread);
+    free(w);
+    free(bias);
+    free(c);
+    free(expected);
+
+    return pass;
+}
+
+
+static void
+test_parts(const infer_kernels_t *kernels)
+{
+    int  failed = 0;
+
+    for (size_t rows = 1; rows <= INFER_TILE_ROWS; rows++) {
+        for (size_t n = 1; n <= 150; n += 7) {
+            failed += !parts_agree(kernels, rows, n, 1 + random_bits() % 9,
+                                   1 + random_bits() % 4);
+        }
+    }
+
+    ok(failed == 0, "%s tile: k in parts, rows in runs", kernels->name);
+}
+
+
+/* ---- pools ------------------------------------------------------------ */
+
+static int
+pool_agrees(const infer_kernels_t *kernels, size_t width, size_t channels,
+    size_t taps, int sum)
+{
+    int                pass;
+    size_t             n = width * channels;
+    float             *x = random_floats((width * 2 + taps) * channels);
+    float             *c = filled(n + 1, CANARY);
+    float             *expected = filled(n + 1, CANARY), *at;
+    infer_tap_f32_t   *tap = malloc(taps * sizeof(infer_tap_f32_t));
+    infer_pool_f32_t   p = {
+        .tap = tap, .taps = taps, .width = width, .channels = channels,
+        .sum = sum, .c = c
+    };
+
+    for (size_t t = 0; t < taps; t++) {
+        tap[t].x = x + t * channels;
+        tap[t].step = 2 * channels;
+    }
+
+    for (size_t i = 0; i < n; i++) {
+        at = x + i / channels * 2 * channels + i % channels;
+        expected[i] = *at;
+
+        for (size_t t = 1; t < taps; t++) {
+            expected[i] = sum ? expected[i] + at[t * channels]
+                          : fmaxf(expected[i], at[t * channels]);
+        }
+    }
+
+    kernels->pool_f32(&p);
+
+    pass = same(c, expected, n + 1);
+
+    free(x);
+    free(c);
+    free(expected);
+    free(tap);
+
+    return pass;
+}
+
+
+static void
+test_pool(const infer_kernels_t *kernels)
+{
+    int  failed = 0;
+
+    for (size_t channels = 1; channels <= 40; channels++) {
+        for (size_t taps = 1; taps <= 5; taps++) {
+            failed += !pool_agrees(kernels, 1 + channels % 9, channels, taps,
+                                   (channels + taps) % 2);
+        }
+    }
+
+    ok(failed == 0, "%s pool: 1 to 40 channels", kernels->name);
+}
+
+
 static void
 test_tile(const infer_kernels_t *kernels)
 {
@@ -213,6 +361,8 @@ test_tile(const infer_kernels_t *kernels)
     ok(tile_agrees(kernels, 14, 70, 2304, &acts[1], 1)
        && tile_agrees(kernels, 33, 40, 100, &acts[2], 1),
        "%s tile: large k, more rows than one tile", kernels->name);
+
+    test_parts(kernels);
 }
 
 
@@ -638,6 +788,7 @@ main(void)
 
     test_values();
     test_tile(reference);
+    test_pool(reference);
     test_depthwise(reference);
 
     tested = reference;
@@ -646,6 +797,7 @@ main(void)
         tested = infer_kernels_own(i);
 
         test_tile(tested);
+        test_pool(tested);
         test_depthwise(tested);
         test_unary();
         test_binary();
