@@ -91,12 +91,19 @@ winograd_input_f32(const infer_winograd_input_f32_t *t)
 }
 
 
-/* One vector of outputs of a tile, from channel i on. */
+/*
+ * One vector of outputs of a tile, from channel i on.  No vector is passed
+ * here: gcc takes a caller with vectors for one that will clear the upper
+ * halves of registers, which this one's caller would not, and all SSE code
+ * that follows would crawl.
+ */
 static inline void
-winograd_output_vector(const infer_winograd_output_f32_t *t, size_t i, vf a,
-    vf b)
+winograd_output_vector(const infer_winograd_output_f32_t *t, size_t i,
+    int clip)
 {
     vf      v, column[24], y[4], x[6];
+    vf      a = v_set1(clip ? t->act->a : -__builtin_inff());
+    vf      b = v_set1(clip ? t->act->b : __builtin_inff());
     vm      m = v_mask(t->channels - i);
     vf      bias = v_load(t->bias + i);
     size_t  offset;
@@ -129,13 +136,11 @@ winograd_output_vector(const infer_winograd_output_f32_t *t, size_t i, vf a,
 static void
 winograd_output_f32(const infer_winograd_output_f32_t *t)
 {
-    int    clip = t->act->kind == INFER_CLIP;
-    vf     a = v_set1(clip ? t->act->a : -__builtin_inff());
-    vf     b = v_set1(clip ? t->act->b : __builtin_inff());
+    int     clip = t->act->kind == INFER_CLIP;
     float  *c;
 
     EACH_VECTOR (t->channels) {
-        winograd_output_vector(t, i, a, b);
+        winograd_output_vector(t, i, clip);
     }
 
     if (clip || t->act->kind == INFER_NONE) {
