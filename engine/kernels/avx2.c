@@ -21,29 +21,10 @@
     X(1, P) X(2, P) X(3, P) X(4, P) X(5, P) X(6, P)
 
 #include "kernels/tile.h"
-#include "kernels/winograd.h"
-#include "kernels/peak.h"
+#include "kernels/table.h"
 
 PEAK(6)
-
-
-const infer_kernels_t  infer_kernels_avx2 = {
-    .name = "avx2",
-    .tile_rows = 2 * TILE_MAX_ROWS,
-    .tile_f32 = tile_f32,
-    .depthwise_f32 = depthwise_f32,
-    .pool_f32 = pool_f32,
-    .winograd_input_f32 = winograd_input_f32,
-    .winograd_output_f32 = winograd_output_f32,
-    .unary_f32 = unary_f32,
-    .binary_f32 = binary_f32,
-    .affine_f32 = affine_f32,
-    .softmax_f32 = softmax_f32,
-    .layernorm_f32 = layernorm_f32,
-    .sum_f32 = sum_f32,
-    .sum_rows_f32 = sum_rows_f32,
-    .peak_f32 = peak_f32
-};
+KERNELS(avx2, 2 * TILE_MAX_ROWS)
 
 #else
 

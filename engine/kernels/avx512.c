@@ -21,29 +21,10 @@
     X(8, P) X(9, P) X(10, P) X(11, P) X(12, P) X(13, P) X(14, P)
 
 #include "kernels/tile.h"
-#include "kernels/winograd.h"
-#include "kernels/peak.h"
+#include "kernels/table.h"
 
 PEAK(14)
-
-
-const infer_kernels_t  infer_kernels_avx512 = {
-    .name = "avx512",
-    .tile_rows = INFER_TILE_ROWS,
-    .tile_f32 = tile_f32,
-    .depthwise_f32 = depthwise_f32,
-    .pool_f32 = pool_f32,
-    .winograd_input_f32 = winograd_input_f32,
-    .winograd_output_f32 = winograd_output_f32,
-    .unary_f32 = unary_f32,
-    .binary_f32 = binary_f32,
-    .affine_f32 = affine_f32,
-    .softmax_f32 = softmax_f32,
-    .layernorm_f32 = layernorm_f32,
-    .sum_f32 = sum_f32,
-    .sum_rows_f32 = sum_rows_f32,
-    .peak_f32 = peak_f32
-};
+KERNELS(avx512, INFER_TILE_ROWS)
 
 #else
 

@@ -16,8 +16,9 @@
 enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, OPERANDS };
 
 
-static int absorb_factor(infer_graph_t *g, infer_node_t *node);
-static int absorb_offset(infer_graph_t *g, infer_node_t *node);
+static int absorb_constant(infer_graph_t *g, infer_node_t *node);
+static int fold_into(infer_graph_t *g, infer_node_t *product, int k,
+    float neutral, int kind, infer_value_t *c);
 static int absorb_residual(infer_graph_t *g, infer_node_t *node);
 static int absorb_activation(infer_node_t *node);
 static int absorb_padding(infer_node_t *node);
@@ -60,8 +61,7 @@ infer_pass_fuse(infer_graph_t *g)
                 break;
             }
 
-            rc = absorb_factor(g, node);
-            rc = rc == 0 ? absorb_offset(g, node) : rc;
+            rc = absorb_constant(g, node);
             rc = rc == 0 ? absorb_residual(g, node) : rc;
             break;
 
@@ -78,13 +78,16 @@ infer_pass_fuse(infer_graph_t *g)
 }
 
 
-/* product * c, product / c: 1 where absorbed, 0 where not, -1 on failure. */
+/*
+ * product * c, product / c, product + c, product - c, c being constant: 1
+ * where absorbed, 0 where not, -1 on failure.
+ */
 static int
-absorb_factor(infer_graph_t *g, infer_node_t *node)
+absorb_constant(infer_graph_t *g, infer_node_t *node)
 {
     int             kind, rc;
     infer_node_t   *product;
-    infer_value_t  *c, *old;
+    infer_value_t  *c;
 
     kind = node->param.binary.kind;
 
@@ -92,7 +95,8 @@ absorb_factor(infer_graph_t *g, infer_node_t *node)
         product = open_product(node->in[i]);
 
         if (product == NULL || operand(product, RESIDUAL) != NULL
-            || (kind != INFER_MUL && !(kind == INFER_DIV && i == 0)))
+            || (kind != INFER_MUL && kind != INFER_ADD
+                && !(i == 0 && (kind == INFER_DIV || kind == INFER_SUB))))
         {
             continue;
         }
@@ -102,22 +106,19 @@ absorb_factor(infer_graph_t *g, infer_node_t *node)
             return rc;
         }
 
-        for (int k = BIAS; k <= SCALE; k++) {
-            old = operand(product, k);
+        if (kind == INFER_ADD || kind == INFER_SUB) {
+            rc = fold_into(g, product, BIAS, 0, kind, c);
 
-            if (k == SCALE && old == NULL) {
-                old = infer_graph_scalar(g, 1);
-                if (old == NULL) {
-                    return -1;
-                }
-            }
+        } else {
+            rc = fold_into(g, product, SCALE, 1, kind, c);
 
-            if (old != NULL) {
-                old = combine(g, kind, old, c);
-                if (old == NULL || set_operand(g, product, k, old) != 0) {
-                    return -1;
-                }
+            if (rc == 0 && operand(product, BIAS) != NULL) {
+                rc = fold_into(g, product, BIAS, 0, kind, c);
             }
+        }
+
+        if (rc != 0) {
+            return -1;
         }
 
         infer_node_take(product, node);
@@ -129,50 +130,25 @@ absorb_factor(infer_graph_t *g, infer_node_t *node)
 }
 
 
-/* product + c, product - c */
+/* The k-th operand of product becomes itself KIND c; neutral where it has
+   none. */
 static int
-absorb_offset(infer_graph_t *g, infer_node_t *node)
+fold_into(infer_graph_t *g, infer_node_t *product, int k, float neutral,
+    int kind, infer_value_t *c)
 {
-    int             kind, rc;
-    infer_node_t   *product;
-    infer_value_t  *c, *old;
+    infer_value_t  *v;
 
-    kind = node->param.binary.kind;
+    v = operand(product, k);
 
-    for (int i = 0; i < 2; i++) {
-        product = open_product(node->in[i]);
-
-        if (product == NULL || operand(product, RESIDUAL) != NULL
-            || (kind != INFER_ADD && !(kind == INFER_SUB && i == 0)))
-        {
-            continue;
-        }
-
-        rc = infer_per_channel(g, product->out[0], node->in[1 - i], &c);
-        if (rc != 1) {
-            return rc;
-        }
-
-        old = operand(product, BIAS);
-
-        if (old == NULL) {
-            old = infer_graph_scalar(g, 0);
-            if (old == NULL) {
-                return -1;
-            }
-        }
-
-        old = combine(g, kind, old, c);
-        if (old == NULL || set_operand(g, product, BIAS, old) != 0) {
-            return -1;
-        }
-
-        infer_node_take(product, node);
-
-        return 1;
+    if (v == NULL) {
+        v = infer_graph_scalar(g, neutral);
     }
 
-    return 0;
+    if (v != NULL) {
+        v = combine(g, kind, v, c);
+    }
+
+    return v != NULL ? set_operand(g, product, k, v) : -1;
 }
 
 

@@ -1,0 +1,32 @@
+/*
+ * The table of the instruction set whose vec_*.h and tile were included
+ * before: all kernels, under its name.
+ */
+
+#ifndef INFER_KERNELS_TABLE_H
+#define INFER_KERNELS_TABLE_H
+
+#include "kernels/winograd.h"
+#include "kernels/peak.h"
+
+
+#define KERNELS(ISA, ROWS)                                                   \
+const infer_kernels_t  infer_kernels_##ISA = {                               \
+    .name = #ISA,                                                            \
+    .tile_rows = ROWS,                                                       \
+    .tile_f32 = tile_f32,                                                    \
+    .depthwise_f32 = depthwise_f32,                                          \
+    .pool_f32 = pool_f32,                                                    \
+    .winograd_input_f32 = winograd_input_f32,                                \
+    .winograd_output_f32 = winograd_output_f32,                              \
+    .unary_f32 = unary_f32,                                                  \
+    .binary_f32 = binary_f32,                                                \
+    .affine_f32 = affine_f32,                                                \
+    .softmax_f32 = softmax_f32,                                              \
+    .layernorm_f32 = layernorm_f32,                                          \
+    .sum_f32 = sum_f32,                                                      \
+    .sum_rows_f32 = sum_rows_f32,                                            \
+    .peak_f32 = peak_f32                                                     \
+};
+
+#endif /* INFER_KERNELS_TABLE_H */
