@@ -283,17 +283,11 @@ inspect(const char *path, const cli_load_t *load, int json)
     facts_t                facts = { 0 };
     infer_error_t          err;
     infer_graph_t         *graph;
-    infer_input_shape_t   *shapes;
-    infer_load_options_t   options = { NULL, 0, NULL, 0,
-                                       load->winograd_budget };
+    infer_load_options_t   options;
 
-    shapes = cli_shapes(&load->shapes, &err);
-    if (shapes == NULL) {
+    if (cli_load_options(load, &options, &err) != 0) {
         return cli_error("%s", err.text);
     }
-
-    options.shapes = shapes;
-    options.n_shapes = load->shapes.n;
 
     graph = infer_graph_open(path, &options, &err);
 
@@ -312,7 +306,7 @@ inspect(const char *path, const cli_load_t *load, int json)
     cli_labels_free(&facts.labels);
     free(facts.model);
     infer_graph_close(graph);
-    cli_shapes_free(shapes, load->shapes.n);
+    cli_load_options_free(&options);
 
     return failed ? CLI_ERROR : CLI_DONE;
 }

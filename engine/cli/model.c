@@ -52,47 +52,54 @@ parse_shape(const char *text, infer_input_shape_t *shape)
 }
 
 
-infer_input_shape_t *
-cli_shapes(const cli_list_t *list, infer_error_t *err)
+int
+cli_load_options(const cli_load_t *load, infer_load_options_t *options,
+    infer_error_t *err)
 {
     char                 *name;
     size_t                i;
     const char           *text, *equals;
     infer_input_shape_t  *shapes;
 
-    shapes = cli_alloc(list->n, sizeof(infer_input_shape_t));
+    shapes = cli_alloc(load->shapes.n, sizeof(infer_input_shape_t));
 
-    for (i = 0; i < list->n; i++) {
-        text = list->item[i];
+    *options = (infer_load_options_t) {
+        .shapes = shapes,
+        .winograd_budget = load->winograd_budget
+    };
+
+    for (i = 0; i < load->shapes.n; i++) {
+        text = load->shapes.item[i];
         equals = strrchr(text, '=');
 
         /* the name, or "" where there is none */
         name = cli_strdup(text);
         name[equals ? equals - text : 0] = '\0';
         shapes[i].name = name;
+        options->n_shapes = i + 1;
 
         if (parse_shape(equals ? equals + 1 : text, &shapes[i]) != 0) {
             cli_fail(err, "--input-shape: \"%s\" is no shape such as "
                      "1x3x224x224, Nx3x224x224 or input=Nx3x224x224", text);
-            cli_shapes_free(shapes, i + 1);
-            return NULL;
+            cli_load_options_free(options);
+            return -1;
         }
     }
 
-    return shapes;
+    return 0;
 }
 
 
 void
-cli_shapes_free(infer_input_shape_t *shapes, size_t n)
+cli_load_options_free(infer_load_options_t *options)
 {
     size_t  i;
 
-    for (i = 0; i < n; i++) {
-        free((char *) shapes[i].name);
+    for (i = 0; i < options->n_shapes; i++) {
+        free((char *) options->shapes[i].name);
     }
 
-    free(shapes);
+    free((void *) options->shapes);
 }
 
 
@@ -103,20 +110,17 @@ cli_model_load(const char *path, const cli_load_t *load,
     const infer_named_tensor_t *known, size_t n, infer_error_t *err)
 {
     infer_model_t         *model;
-    infer_input_shape_t   *shapes;
-    infer_load_options_t   options = { NULL, 0, known, n,
-                                       load->winograd_budget };
+    infer_load_options_t   options;
 
-    shapes = cli_shapes(&load->shapes, err);
-    if (shapes == NULL) {
+    if (cli_load_options(load, &options, err) != 0) {
         return NULL;
     }
 
-    options.shapes = shapes;
-    options.n_shapes = load->shapes.n;
+    options.known = known;
+    options.n_known = n;
 
     model = infer_model_load(path, &options, err);
-    cli_shapes_free(shapes, load->shapes.n);
+    cli_load_options_free(&options);
 
     return model;
 }

@@ -60,11 +60,13 @@ typedef struct {
 
 
 /*
- * Shapes from --input-shape, for infer_load_options_t.  The caller frees them
- * with cli_shapes_free.  NULL, with the error set, only if one is wrong.
+ * What --input-shape and --winograd-budget say, for the engine; the caller
+ * frees it with cli_load_options_free.  -1, with the error set and nothing to
+ * free, where a shape is wrong.
  */
-infer_input_shape_t *cli_shapes(const cli_list_t *list, infer_error_t *err);
-void cli_shapes_free(infer_input_shape_t *shapes, size_t n);
+int cli_load_options(const cli_load_t *load, infer_load_options_t *options,
+    infer_error_t *err);
+void cli_load_options_free(infer_load_options_t *options);
 
 /*
  * infer_model_load with these options, and n tensors for the inputs whose
