@@ -207,6 +207,13 @@ typedef struct {
      * than half the time.  0: none.  The choice depends on nothing else.
      */
     size_t                       winograd_budget;
+
+    /* The weights of a float model are evened out between layers first. */
+    int                          equalize;
+
+    /* How a float model becomes an integer one.  NULL: not at all. */
+    const struct infer_quantization_s
+                                *quantization;
 } infer_load_options_t;
 
 #define INFER_WINOGRAD_BUDGET  ((size_t) 64 << 20)
@@ -393,6 +400,92 @@ typedef struct {
    *profile belongs to the session. */
 size_t infer_session_profile(infer_session_t *session,
     const infer_parallel_t *parallel, const infer_profile_t **profile);
+
+/* What a run shows of itself: one input or the result of one step. */
+typedef struct {
+    size_t                 index;  /* the model's inputs, then its steps */
+    const char            *node;   /* of an input: its own name */
+    const char            *op;     /* "input" for those */
+    uint64_t               macs;
+    const infer_tensor_t  *tensor; /* channels-last, as it lies in memory */
+    float                  scale;  /* 8 bits mean (q - zero) * scale; 0: it is
+                                      not known what they mean */
+    int32_t                zero;
+} infer_observed_t;
+
+typedef void (*infer_observe_pt)(void *arg, const infer_observed_t *seen);
+
+/* Runs once and shows every value as soon as it is there. */
+void infer_session_observe(infer_session_t *session,
+    const infer_parallel_t *parallel, infer_observe_pt observe, void *arg);
+
+/* How many values that shows. */
+size_t infer_model_observed(const infer_model_t *model);
+
+
+/* ---- quantization ----------------------------------------------------- */
+
+/* How a range is chosen for the numbers that calibration has seen. */
+typedef enum {
+    INFER_OBSERVER_MINMAX = 0,    /* all of them */
+    INFER_OBSERVER_HISTOGRAM,     /* least squared error of 8 bits */
+    INFER_OBSERVER_PERCENTILE,    /* all but 1 in 10000 */
+    INFER_OBSERVER_ENTROPY,       /* least Kullback-Leibler divergence */
+    INFER_OBSERVERS
+} infer_observer_t;
+
+/* What is known of a value. */
+typedef struct {
+    float         lo;             /* lo > hi: nothing, or not finite */
+    float         hi;
+    const float  *mean;           /* of each channel (element of the last
+                                     dimension), or NULL */
+    size_t        channels;
+} infer_statistics_t;
+
+/*
+ * How a float model becomes an integer one: activations are u8, one scale for
+ * a tensor; weights i8, a scale for each output.  Dynamic: fully connected
+ * layers alone, the scales of activations are computed at run time, for each
+ * row.  Otherwise `value` says what the model computes, by the index of
+ * infer_session_observe on the same file opened with the same options, but
+ * for this one, and no Winograd budget.
+ */
+typedef struct infer_quantization_s {
+    int                        dynamic;
+    int                        correct_bias;   /* for what the rounding of
+                                                  weights adds on average */
+    const infer_statistics_t  *value;
+    const unsigned char       *keep;           /* by index: 1: stays float;
+                                                  NULL: none */
+    size_t                     n;              /* of both */
+} infer_quantization_t;
+
+typedef struct infer_calibration_s  infer_calibration_t;
+
+/*
+ * Collects what a model computes on a set of images, each of which is to be
+ * shown twice: first for ranges, then for histograms and means.  The result
+ * does not depend on their order.
+ */
+infer_calibration_t *infer_calibration_create(const infer_model_t *model,
+    infer_error_t *err);
+void infer_calibration_free(infer_calibration_t *cal);
+
+/* Runs the session, which is of the same model, on the input that it holds. */
+void infer_calibration_run(infer_calibration_t *cal,
+    infer_session_t *session, const infer_parallel_t *parallel);
+
+/* All images have been shown: from here on the second time. */
+int infer_calibration_again(infer_calibration_t *cal, infer_error_t *err);
+
+/*
+ * What has been seen: infer_model_observed() rows, which belong to cal and
+ * hold until the next call.
+ */
+const infer_statistics_t *infer_calibration_result(infer_calibration_t *cal,
+    infer_observer_t observer);
+
 
 /* The instruction set in use: "scalar", "blas", "avx2", "avx512". */
 const char *infer_isa(void);

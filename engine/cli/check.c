@@ -12,7 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/compare.h"
+#include "cli/same.h"
 #include "cli/model.h"
 #include "cli/progress.h"
 #include "cli/strings.h"
@@ -172,7 +172,7 @@ compare_outputs(const infer_model_t *model, const infer_session_t *session,
         infer_session_output_tensor(session, i, &output);
         adopt_bfloat16(&expected->tensor[i].tensor, &port);
 
-        if (cli_compare(&output, &expected->tensor[i].tensor, &why) != 0) {
+        if (cli_same(&output, &expected->tensor[i].tensor, &why) != 0) {
             cli_fail(err, "output \"%.200s\": %.250s", port.name, why.text);
             return FAILED;
         }
@@ -240,8 +240,9 @@ run_set(const char *model, const char *dir, infer_error_t *err)
     outcome_t              outcome = SKIPPED;
     tensors_t              in;
     infer_graph_t         *graph;
-    infer_load_options_t   options = { NULL, 0, NULL, 0,
-                                       INFER_WINOGRAD_BUDGET };
+    infer_load_options_t   options = {
+        .winograd_budget = INFER_WINOGRAD_BUDGET
+    };
 
     read_tensors(dir, "input", &in);
     options.known = in.tensor;

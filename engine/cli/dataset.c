@@ -16,6 +16,9 @@
 
 #define MAX_COLUMNS  64
 
+/* Folders in folders: links may go in circles. */
+#define MAX_DEPTH    8
+
 
 /* The names of classes, and what to say of one that is unknown. */
 typedef struct {
@@ -385,6 +388,140 @@ cli_dataset_open(cli_dataset_t *set, const char *path,
     }
 
     return status;
+}
+
+
+/* ---- without classes -------------------------------------------------- */
+
+typedef struct {
+    uint64_t     hash;
+    cli_image_t  image;
+} hashed_t;
+
+
+static int
+open_tree(cli_dataset_t *set, size_t *space, const char *dir, int depth,
+    infer_error_t *err)
+{
+    int             status;
+    char           *path;
+    size_t          i;
+    cli_strings_t   folders;
+
+    if (depth == MAX_DEPTH) {
+        return cli_fail(err, "%.400s: folders are too deep", dir);
+    }
+
+    if (open_folder(set, space, dir, 0, err) != 0) {
+        return -1;
+    }
+
+    status = cli_list_folder(dir, CLI_FOLDERS, &folders, err);
+
+    for (i = 0; status == 0 && i < folders.n; i++) {
+        path = cli_path(dir, folders.item[i]);
+        status = open_tree(set, space, path, depth + 1, err);
+        free(path);
+    }
+
+    cli_strings_free(&folders);
+
+    return status;
+}
+
+
+/* FNV-1a */
+static uint64_t
+hash(const void *data, size_t size)
+{
+    uint64_t              h = 0xcbf29ce484222325u;
+    const unsigned char  *p = data;
+
+    while (size-- > 0) {
+        h = (h ^ *p++) * 0x100000001b3u;
+    }
+
+    return h;
+}
+
+
+static int
+by_hash(const void *a, const void *b)
+{
+    const hashed_t  *x = a, *y = b;
+
+    return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+
+/* Two images of one hash are taken for one and the same. */
+static int
+sort_by_content(cli_dataset_t *set, infer_error_t *err)
+{
+    char         *data;
+    size_t        i, size;
+    hashed_t     *h = cli_alloc(set->n, sizeof(hashed_t));
+    cli_image_t  *image;
+
+    for (i = 0; i < set->n; i++) {
+        image = &set->image[i];
+        h[i].image = *image;
+
+        if (image->gray != NULL) {
+            h[i].hash = hash(image->gray, (size_t) image->width
+                                          * (size_t) image->height);
+            continue;
+        }
+
+        if (cli_read_file(image->name, &data, &size, err) != 0) {
+            free(h);
+            return -1;
+        }
+
+        h[i].hash = hash(data, size);
+        free(data);
+    }
+
+    qsort(h, set->n, sizeof(hashed_t), by_hash);
+
+    for (i = 0; i < set->n; i++) {
+        set->image[i] = h[i].image;
+    }
+
+    free(h);
+
+    return 0;
+}
+
+
+int
+cli_dataset_images(cli_dataset_t *set, const char *path, infer_error_t *err)
+{
+    int          status;
+    size_t       space = 0;
+    struct stat  st;
+
+    memset(set, 0, sizeof(*set));
+
+    if (stat(path, &st) != 0) {
+        return cli_fail(err, "%s: %s", path, strerror(errno));
+    }
+
+    status = S_ISDIR(st.st_mode) ? open_tree(set, &space, path, 0, err)
+             : cli_is_idx(path)  ? cli_idx_open(set, path, 0, err)
+             : cli_fail(err, "%.400s: neither a folder nor images of MNIST's "
+                        "format", path);
+
+    if (status == 0 && set->n == 0) {
+        status = cli_fail(err, "%.400s: no images", path);
+    }
+
+    if (status != 0 || sort_by_content(set, err) != 0) {
+        cli_dataset_free(set);
+        return -1;
+    }
+
+    return 0;
 }
 
 

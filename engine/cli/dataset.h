@@ -33,6 +33,14 @@ typedef struct {
 int cli_dataset_open(cli_dataset_t *set, const char *path,
     const cli_labels_t *labels, size_t classes, infer_error_t *err);
 
+/*
+ * Images without classes (each is of class 0): a folder of them and of folders
+ * of them, or a file of MNIST's format.  They are in an order that depends on
+ * what is in the files, not on their names.
+ */
+int cli_dataset_images(cli_dataset_t *set, const char *path,
+    infer_error_t *err);
+
 void cli_dataset_free(cli_dataset_t *set);
 
 #endif /* INFER_CLI_DATASET_H */

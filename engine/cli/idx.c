@@ -154,7 +154,7 @@ fill(cli_dataset_t *set, const char *path, const uint32_t *dim,
         set->image[i].gray = set->pixels + i * dim[1] * dim[2];
         set->image[i].height = (int32_t) dim[1];
         set->image[i].width = (int32_t) dim[2];
-        set->label[i] = label[i];
+        set->label[i] = label != NULL ? label[i] : 0;
     }
 }
 
@@ -203,6 +203,16 @@ cli_idx_open(cli_dataset_t *set, const char *path, size_t classes,
     int        status;
     char      *labels;
     uint32_t   dim[3];
+
+    if (classes == 0) {
+        status = read_idx(path, 3, dim, &set->pixels, err);
+
+        if (status == 0) {
+            fill(set, path, dim, NULL);
+        }
+
+        return status;
+    }
 
     labels = labels_path(path);
     if (labels == NULL) {

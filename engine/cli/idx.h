@@ -14,8 +14,8 @@ int cli_is_idx(const char *path);
 
 /*
  * Reads the images of path and the classes from the file that has
- * "labels-idx1" for "images-idx3" in its name.  On failure set is for
- * cli_dataset_free.
+ * "labels-idx1" for "images-idx3" in its name; where classes is 0, the images
+ * alone.  On failure set is for cli_dataset_free.
  */
 int cli_idx_open(cli_dataset_t *set, const char *path, size_t classes,
     infer_error_t *err);

@@ -25,8 +25,6 @@ static int absorb_padding(infer_node_t *node);
 static infer_node_t *open_product(const infer_value_t *v);
 static infer_unary_t *activation_of(infer_node_t *node);
 static infer_value_t *operand(const infer_node_t *node, int i);
-static int set_operand(infer_graph_t *g, infer_node_t *node, int i,
-    infer_value_t *v);
 static infer_value_t *combine(infer_graph_t *g, int kind, infer_value_t *a,
     infer_value_t *b);
 
@@ -148,7 +146,7 @@ fold_into(infer_graph_t *g, infer_node_t *product, int k, float neutral,
         v = combine(g, kind, v, c);
     }
 
-    return v != NULL ? set_operand(g, product, k, v) : -1;
+    return v != NULL ? infer_set_operand(g, product, k, v) : -1;
 }
 
 
@@ -197,7 +195,7 @@ absorb_residual(infer_graph_t *g, infer_node_t *node)
         return 0;
     }
 
-    if (set_operand(g, product, RESIDUAL, node->in[1 - best]) != 0) {
+    if (infer_set_operand(g, product, RESIDUAL, node->in[1 - best]) != 0) {
         return -1;
     }
 
@@ -337,8 +335,9 @@ operand(const infer_node_t *node, int i)
 }
 
 
-static int
-set_operand(infer_graph_t *g, infer_node_t *node, int i, infer_value_t *v)
+int
+infer_set_operand(infer_graph_t *g, infer_node_t *node, int i,
+    infer_value_t *v)
 {
     infer_value_t  **in;
 

@@ -35,6 +35,20 @@ int infer_pass_fuse(infer_graph_t *g);
 int infer_pass_affine(infer_graph_t *g);
 
 /*
+ * Evens out the weights of two products in a row: an output of the first
+ * becomes smaller by a power of two, the second's weights for it larger, so
+ * that what the model computes stays the same to the bit.
+ */
+int infer_pass_equalize(infer_graph_t *g);
+
+/*
+ * Quantizes a float graph: see infer_quantization_t.  What is left is for the
+ * pass that makes integer operators.  The other does the dynamic part of it.
+ */
+int infer_pass_quantize(infer_graph_t *g, const infer_quantization_t *q);
+int infer_pass_quantize_dynamic(infer_graph_t *g);
+
+/*
  * Chooses the convolutions to compute by Winograd's transforms, whose weights
  * may grow by budget bytes in all.
  */
@@ -42,6 +56,16 @@ int infer_pass_winograd(infer_graph_t *g, size_t budget);
 
 /* Removes nodes whose results nobody uses and counts uses. */
 int infer_pass_sweep(infer_graph_t *g);
+
+/*
+ * Moves the nodes from number n on, which were appended, to where they belong:
+ * in front of the node whose number is in their index.
+ */
+int infer_pass_insert(infer_graph_t *g, size_t n);
+
+/* Operand i of a conv or fc becomes v. */
+int infer_set_operand(infer_graph_t *g, infer_node_t *node, int i,
+    infer_value_t *v);
 
 /*
  * Whether v, a constant, is one number for each channel (element of the last

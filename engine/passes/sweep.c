@@ -1,7 +1,10 @@
 /*
  * The sweep: drops nodes that a pass has emptied and nodes without use,
- * closes the gaps, counts uses and numbers the nodes.
+ * closes the gaps, counts uses and numbers the nodes.  And the opposite, which
+ * puts new nodes between those that are there.
  */
+
+#include <string.h>
 
 #include "passes/passes.h"
 
@@ -57,6 +60,43 @@ infer_pass_sweep(infer_graph_t *g)
     }
 
     g->n_nodes = n;
+
+    return 0;
+}
+
+
+int
+infer_pass_insert(infer_graph_t *g, size_t n)
+{
+    size_t         *at, pos;
+    infer_node_t  **sorted;
+
+    at = infer_graph_alloc(g, (n + 2) * sizeof(size_t));
+    sorted = infer_graph_alloc(g, (g->n_nodes + 1) * sizeof(*sorted));
+
+    if (at == NULL || sorted == NULL) {
+        return -1;
+    }
+
+    /* at[i]: where the first of those in front of node i goes */
+    for (size_t i = n; i < g->n_nodes; i++) {
+        at[g->node[i]->index + 1]++;
+    }
+
+    for (size_t i = 1; i <= n; i++) {
+        at[i] += at[i - 1] + 1;
+    }
+
+    for (size_t i = n; i < g->n_nodes; i++) {
+        pos = at[g->node[i]->index]++;
+        sorted[pos] = g->node[i];
+    }
+
+    for (size_t i = 0; i < n; i++) {
+        sorted[at[i]] = g->node[i];
+    }
+
+    memcpy(g->node, sorted, g->n_nodes * sizeof(*sorted));
 
     return 0;
 }

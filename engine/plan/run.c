@@ -18,6 +18,8 @@ static const infer_parallel_t *usable(const infer_session_t *s,
     const infer_parallel_t *parallel);
 static void run_step(infer_session_t *s, size_t i,
     const infer_parallel_t *parallel);
+static void meaning(const infer_call_t *call, uint32_t op,
+    infer_observed_t *seen);
 static uint64_t now(void);
 
 
@@ -165,6 +167,83 @@ infer_session_profile(infer_session_t *session,
     *profile = session->profile;
 
     return session->model->n_nodes;
+}
+
+
+size_t
+infer_model_observed(const infer_model_t *model)
+{
+    return (size_t) model->n_inputs + model->n_nodes;
+}
+
+
+void
+infer_session_observe(infer_session_t *session,
+    const infer_parallel_t *parallel, infer_observe_pt observe, void *arg)
+{
+    const infer_model_t       *m;
+    infer_observed_t           seen;
+    const infer_model_node_t  *node;
+
+    m = session->model;
+    parallel = usable(session, parallel);
+    node = infer_model_at(m, m->nodes);
+
+    memset(&seen, 0, sizeof(seen));
+    seen.op = "input";
+
+    for (uint32_t i = 0; i < m->n_inputs; i++, seen.index++) {
+        seen.node = infer_model_at(m, input_port(session, i)->name);
+        seen.tensor = &session->tensor[input_port(session, i)->value];
+        observe(arg, &seen);
+    }
+
+    for (uint32_t i = 0; i < m->n_nodes; i++, seen.index++) {
+        run_step(session, i, parallel);
+
+        seen.node = infer_model_at(m, node[i].name);
+        seen.op = infer_op_table[node[i].op]->name;
+        seen.macs = node[i].macs;
+        seen.tensor = session->step[i].out[0];
+        meaning(&session->step[i], node[i].op, &seen);
+        observe(arg, &seen);
+    }
+}
+
+
+/* What an operator's integers mean, where it is the one to say so. */
+static void
+meaning(const infer_call_t *call, uint32_t op, infer_observed_t *seen)
+{
+    const infer_param_t   *param = call->param;
+    infer_affine_scale_t   out;
+
+    memset(&out, 0, sizeof(out));
+
+    switch (op) {
+
+    case INFER_OP_QCONV:
+        out = param->qconv.end.out;
+        break;
+
+    case INFER_OP_QFC:
+        out = param->qfc.end.out;
+        break;
+
+    case INFER_OP_QBINARY:
+        out = param->qbinary.out;
+        break;
+
+    case INFER_OP_QPOOL:
+        out = param->qpool.out;
+        break;
+
+    default:
+        break;
+    }
+
+    seen->scale = out.scale;
+    seen->zero = out.zero;
 }
 
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/compare.h"
+#include "cli/same.h"
 #include "cli/npy.h"
 
 
@@ -158,7 +158,7 @@ differs_at(const infer_tensor_t *got, const infer_tensor_t *expected,
 
 
 int
-cli_compare(const infer_tensor_t *got, const infer_tensor_t *expected,
+cli_same(const infer_tensor_t *got, const infer_tensor_t *expected,
     infer_error_t *err)
 {
     int     same;

@@ -2,8 +2,8 @@
  * Whether two tensors are the same, as ONNX's own test runner sees it.
  */
 
-#ifndef INFER_CLI_COMPARE_H
-#define INFER_CLI_COMPARE_H
+#ifndef INFER_CLI_SAME_H
+#define INFER_CLI_SAME_H
 
 #include "infer.h"
 
@@ -14,7 +14,7 @@
  * coarser than that, within its last bit.  Otherwise -1, with the first
  * difference in the error.
  */
-int cli_compare(const infer_tensor_t *got, const infer_tensor_t *expected,
+int cli_same(const infer_tensor_t *got, const infer_tensor_t *expected,
     infer_error_t *err);
 
-#endif /* INFER_CLI_COMPARE_H */
+#endif /* INFER_CLI_SAME_H */
