@@ -10,14 +10,16 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/model.h"
+#include "cli/quantize.h"
 
 
 typedef struct {
-    cli_load_t   load;
-    const char  *output;          /* --output */
-    const char  *labels;          /* --labels */
-    const char  *preprocess;      /* --preprocess */
-    int          json;
+    cli_load_t               load;
+    cli_quantize_options_t   quantize;
+    const char              *output;          /* --output */
+    const char              *labels;          /* --labels */
+    const char              *preprocess;      /* --preprocess */
+    int                      json;
 } options_t;
 
 
@@ -63,6 +65,18 @@ options_text(const options_t *o)
 
     if (o->preprocess != NULL) {
         fprintf(f, " --preprocess \"%s\"", o->preprocess);
+    }
+
+    if (o->quantize.mode != NULL) {
+        fprintf(f, " --quantize %s", o->quantize.mode);
+    }
+
+    if (o->quantize.observer != NULL) {
+        fprintf(f, " --observer %s", o->quantize.observer);
+    }
+
+    if (o->quantize.max_drop != NULL) {
+        fprintf(f, " --max-drop %s", o->quantize.max_drop);
     }
 
     fputc('\0', f);
@@ -212,36 +226,60 @@ put_result(const char *path, const options_t *o)
 }
 
 
+/* Options that say how to quantize, without --quantize. */
+static int
+check_quantize(const options_t *o, infer_error_t *err)
+{
+    const cli_quantize_options_t  *q = &o->quantize;
+
+    if (q->mode == NULL && (q->calibrate != NULL || q->data != NULL
+                            || q->observer != NULL || q->max_drop != NULL))
+    {
+        return cli_fail(err, "convert: --calibrate, --data, --observer and "
+                        "--max-drop are for --quantize");
+    }
+
+    return 0;
+}
+
+
 static int
 convert(const char *path, const options_t *o)
 {
-    int                    failed = 1;
+    int                    status = CLI_DONE;
     infer_error_t          err;
     infer_graph_t         *graph = NULL;
+    cli_quantizer_t       *quantizer = NULL;
     infer_load_options_t   load;
 
-    if (check_output(path, o, &err) != 0
+    if (check_output(path, o, &err) != 0 || check_quantize(o, &err) != 0
         || cli_load_options(&o->load, &load, &err) != 0)
     {
         return cli_error("%s", err.text);
     }
 
-    graph = infer_graph_open(path, &load, &err);
-
-    if (graph != NULL) {
-        failed = save(graph, path, o, &err);
+    if (o->quantize.mode != NULL) {
+        status = cli_quantize(&quantizer, path, &o->quantize, o->preprocess,
+                              o->labels, &load, o->json, &err);
     }
 
-    if (failed) {
+    if (status == CLI_DONE) {
+        graph = infer_graph_open(path, &load, &err);
+        status = graph == NULL || save(graph, path, o, &err) != 0 ? CLI_ERROR
+                                                                  : CLI_DONE;
+    }
+
+    if (status != CLI_DONE) {
         cli_error("%s", err.text);
     } else {
         put_result(path, o);
     }
 
     infer_graph_close(graph);
+    cli_quantizer_free(quantizer);
     cli_load_options_free(&load);
 
-    return failed ? CLI_ERROR : CLI_DONE;
+    return status;
 }
 
 
@@ -250,13 +288,17 @@ command(const cli_command_t *cmd, int argc, char **argv)
 {
     int        status;
     size_t     n;
-    options_t  o = { .load = CLI_LOAD_DEFAULTS };
+    options_t  o = {
+        .load = CLI_LOAD_DEFAULTS,
+        .quantize = CLI_QUANTIZE_DEFAULTS
+    };
 
     cli_option_t  options[] = {
         { "output", 'o', CLI_TEXT, &o.output, "OUT.infer",
           "the file to write", 0, 0 },
         CLI_PREPROCESS_OPTION(o),
         CLI_LABELS_OPTION(o),
+        CLI_QUANTIZE_OPTIONS(o.quantize),
         CLI_LOAD_OPTIONS(o.load),
         CLI_JSON_OPTION(o.json),
         { 0 }
@@ -281,13 +323,16 @@ command(const cli_command_t *cmd, int argc, char **argv)
 const cli_command_t  cli_convert = {
     .name = "convert",
     .summary = "write a model as an .infer file",
-    .usage = "MODEL -o OUT.infer [--labels F] [--preprocess SPEC]",
+    .usage = "MODEL -o OUT.infer [--labels F] [--preprocess SPEC]\n"
+             "MODEL -o OUT.infer --quantize static --calibrate DIR ...",
     .details = "Writes the model as it is run, with labels, preprocessing and "
                "a self-test, as one\nfile that needs no import: it is loaded "
                "in milliseconds.  All commands and the\nnginx module take it "
                "in place of the model.\n",
     .examples = "infer convert model.onnx -o model.infer\n"
                 "infer convert model.onnx -o model.infer --labels names.txt\n"
+                "infer convert model.onnx -o model.infer --quantize static "
+                "--calibrate photos/\n"
                 "infer inspect model.infer\n",
     .min_operands = 1,
     .operands = "the MODEL is",
