@@ -54,10 +54,10 @@ typedef struct {
 
 /* A tap of a window: the channels that it reads. */
 typedef struct {
-    const float          *x;            /* for the first output */
-    size_t                step;         /* floats to those of the next; 0
-                                           where x are zeros (padding) */
-} infer_tap_f32_t;
+    const void           *x;            /* for the first output */
+    size_t                step;         /* elements to those of the next; 0
+                                           where x is padding */
+} infer_tap_t;
 
 /*
  * `width` neighbouring outputs of a depthwise convolution, all channels:
@@ -66,7 +66,7 @@ typedef struct {
  * a channel for n.
  */
 typedef struct {
-    const infer_tap_f32_t  *tap;
+    const infer_tap_t  *tap;
     size_t                  taps;
     size_t                  width;
     size_t                  channels;
@@ -82,7 +82,7 @@ typedef struct {
  * largest, or the sum in order, of tap[t].x[i * step + j].
  */
 typedef struct {
-    const infer_tap_f32_t  *tap;
+    const infer_tap_t  *tap;
     size_t                  taps;       /* 1 or more */
     size_t                  width;
     size_t                  channels;

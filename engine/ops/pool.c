@@ -53,7 +53,7 @@ static taps_t taps_inside(const pool_t *p, int i, int64_t o);
 static void row_f32(void *arg, size_t i, size_t slot);
 static int combine_rows(const pool_t *p, const infer_binary_t *bin,
     const int64_t *at, float *sum);
-static void combine_columns(const pool_t *p, infer_tap_f32_t *tap,
+static void combine_columns(const pool_t *p, infer_tap_t *tap,
     const float *sum, float *y);
 static void fill(const pool_t *p, float *y, int64_t n);
 static void divide_row(const pool_t *p, const int64_t *at, float *y);
@@ -221,7 +221,7 @@ pool_scratch(const infer_call_t *call)
 
     /* the taps of a row, and the row that they are taken from */
     return (size_t) call->param->pool.window.kernel[2]
-           * sizeof(infer_tap_f32_t)
+           * sizeof(infer_tap_t)
            + (size_t) x->dim[x->rank - 2] * (size_t) x->dim[x->rank - 1]
              * sizeof(float);
 }
@@ -279,7 +279,7 @@ row_f32(void *arg, size_t i, size_t slot)
     float                 *y, *sum;
     int64_t                at[4];
     const pool_t          *p = arg;
-    infer_tap_f32_t       *tap;
+    infer_tap_t       *tap;
     const infer_binary_t   bin = {
         .kind = p->param->average ? INFER_ADD : INFER_MAX
     };
@@ -347,7 +347,7 @@ combine_rows(const pool_t *p, const infer_binary_t *bin, const int64_t *at,
 
 /* The columns under each window: outputs with the same taps at once. */
 static void
-combine_columns(const pool_t *p, infer_tap_f32_t *tap, const float *sum,
+combine_columns(const pool_t *p, infer_tap_t *tap, const float *sum,
     float *y)
 {
     taps_t                 t, next;
