@@ -23,8 +23,18 @@
 #include "kernels/tile.h"
 #include "kernels/table.h"
 
+/* Sums are two registers wide, and so are weights, twice: as words. */
+#define TILE_U8_MAX_ROWS     4
+#define TILE_U8_WIDE         0
+#define TILE_U8_FEW          0
+#define TILE_U8_VARIANTS(X, P)                                               \
+    X(1, P) X(2, P) X(3, P) X(4, P)
+
+#include "kernels/integer.h"
+
 PEAK(6)
-KERNELS(avx2, 2 * TILE_MAX_ROWS)
+INTEGER_KERNELS(avx2, 3 * TILE_U8_MAX_ROWS)
+KERNELS(avx2, "avx2", avx2, 2 * TILE_MAX_ROWS)
 
 #else
 

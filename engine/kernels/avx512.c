@@ -24,7 +24,8 @@
 #include "kernels/table.h"
 
 PEAK(14)
-KERNELS(avx512, INFER_TILE_ROWS)
+KERNELS(avx512, "avx512", avx2, INFER_TILE_ROWS)
+KERNELS(avx512_vnni, "avx512", vnni, INFER_TILE_ROWS)
 
 #else
 

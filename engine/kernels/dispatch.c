@@ -16,6 +16,7 @@ static const infer_kernels_t *const  own[] = {
 #if defined(__x86_64__)
     &infer_kernels_avx2,
     &infer_kernels_avx512,
+    &infer_kernels_avx512_vnni,
 #endif
 };
 
@@ -33,8 +34,13 @@ runs_here(const infer_kernels_t *kernels)
                && __builtin_cpu_supports("fma");
     }
 
-    if (kernels == &infer_kernels_avx512) {
-        return __builtin_cpu_supports("avx512f")
+    /* two tables of one name, of which one runs */
+    if (kernels == &infer_kernels_avx512
+        || kernels == &infer_kernels_avx512_vnni)
+    {
+        return (kernels == &infer_kernels_avx512_vnni)
+               == !!__builtin_cpu_supports("avx512vnni")
+               && __builtin_cpu_supports("avx512f")
                && __builtin_cpu_supports("avx512bw")
                && __builtin_cpu_supports("avx512dq")
                && __builtin_cpu_supports("avx512vl")

@@ -54,10 +54,10 @@ typedef struct {
 
 /* A tap of a window: the channels that it reads. */
 typedef struct {
-    const float          *x;            /* for the first output */
-    size_t                step;         /* floats to those of the next; 0
-                                           where x are zeros (padding) */
-} infer_tap_f32_t;
+    const void           *x;            /* for the first output */
+    size_t                step;         /* elements to those of the next; 0
+                                           where x is padding */
+} infer_tap_t;
 
 /*
  * `width` neighbouring outputs of a depthwise convolution, all channels:
@@ -66,7 +66,7 @@ typedef struct {
  * a channel for n.
  */
 typedef struct {
-    const infer_tap_f32_t  *tap;
+    const infer_tap_t  *tap;
     size_t                  taps;
     size_t                  width;
     size_t                  channels;
@@ -82,7 +82,7 @@ typedef struct {
  * largest, or the sum in order, of tap[t].x[i * step + j].
  */
 typedef struct {
-    const infer_tap_f32_t  *tap;
+    const infer_tap_t  *tap;
     size_t                  taps;       /* 1 or more */
     size_t                  width;
     size_t                  channels;
@@ -127,8 +127,135 @@ typedef struct {
     const infer_unary_t  *act;
 } infer_winograd_output_f32_t;
 
+/* ---- integers --------------------------------------------------------- */
+
+/* How numbers become bytes: clamp(v, low, high), rounded to even, + zero. */
+typedef struct {
+    float     low;                      /* -zero, or what a clip says */
+    float     high;                     /* 255 - zero */
+    int32_t   zero;                     /* 0 .. 255 */
+    uint8_t   flip;                     /* 0x80: bytes are signed, and their
+                                           top bit is turned; else 0 */
+} infer_bytes_t;
+
+/*
+ * What becomes of the sums of an integer product; see infer_requantize_t.
+ * Sum [i][j] has its result at c[i * ldc + j]; vectors are padded to a panel.
+ */
+typedef struct {
+    infer_dtype_t         dtype;        /* I32: the sums; F32: v; U8: bytes */
+    const float          *scale;
+    const float          *bias;
+    const int32_t        *weights;      /* sums of each column's weights, where
+                                           x's scale and zero point are data */
+    const float          *x_scale;      /* of row i: x_scale[i * x_step] */
+    const uint8_t        *x_zero;
+    size_t                x_step;
+    const uint8_t        *residual;     /* NULL: none */
+    size_t                ldr;
+    float                 residual_scale;
+    int32_t               residual_zero;
+    infer_bytes_t         bytes;
+    void                 *c;
+    size_t                ldc;          /* elements */
+} infer_end_t;
+
+/*
+ * rows x n sums start[j] + sum_k a[i][k] * w[k][j].
+ * Panels (s8): [ceil(n / 16)][k / 4][16][4], channels beyond n are 0.
+ */
+typedef struct {
+    const uint8_t        *a;
+    size_t                lda;
+    size_t                rows;
+    size_t                k;            /* a multiple of 4 */
+    const int8_t         *panels;
+    const int32_t        *start;        /* n rounded up to a panel */
+    size_t                n;
+    const infer_end_t    *end;
+} infer_tile_u8_t;
+
+/*
+ * As infer_depthwise_f32_t.  Panels (s8): [ceil(channels / 16)]
+ * [ceil(taps / 4)][16][4].
+ */
+typedef struct {
+    const infer_tap_t    *tap;
+    size_t                taps;
+    size_t                width;
+    size_t                channels;
+    const int8_t         *panels;
+    const int32_t        *start;
+    const infer_end_t    *end;
+} infer_depthwise_u8_t;
+
+/*
+ * `width` neighbouring outputs of a pool, all channels.  Average: (the sum
+ * of bytes - offset) * factor becomes a byte.
+ */
+typedef struct {
+    const infer_tap_t    *tap;
+    size_t                taps;         /* 1 or more */
+    size_t                width;
+    size_t                channels;
+    int                   average;
+    int32_t               offset;
+    float                 factor;
+    infer_bytes_t         bytes;
+    uint8_t              *c;            /* width x channels */
+} infer_pool_u8_t;
+
+/*
+ * a KIND b: add and sub: fma(float(b - b.zero), +-b.scale,
+ * float(a - a.zero) * a.scale); mul: float((a - a.zero) * (b - b.zero))
+ * * a.scale.  As floats where y32 is not NULL, else as bytes in y.
+ */
+typedef struct {
+    int32_t               kind;
+    infer_affine_scale_t  a;
+    infer_affine_scale_t  b;
+    infer_bytes_t         bytes;
+    float                *y32;
+    uint8_t              *y;
+} infer_binary_u8_t;
+
+/*
+ * Kernels for 8-bit tensors.  Sums are 32 bits wide and exact (modulo 2^32);
+ * signed bytes are treated as unsigned ones with the top bit turned.
+ */
+typedef struct {
+    size_t       tile_rows;             /* as of the float kernels */
+
+    void       (*tile_u8)(const infer_tile_u8_t *t);
+    void       (*depthwise_u8)(const infer_depthwise_u8_t *d);
+    void       (*pool_u8)(const infer_pool_u8_t *p);
+
+    /* Steps 0 or 1; y may be a or b. */
+    void       (*binary_u8)(const infer_binary_u8_t *bin, const uint8_t *a,
+                            size_t a_step, const uint8_t *b, size_t b_step,
+                            size_t n);
+
+    /* y[i] = x[i] / scale as bytes */
+    void       (*quantize)(const infer_bytes_t *bytes, float scale,
+                           const float *x, uint8_t *y, size_t n);
+
+    /* y[i] = float(x[i] - zero) * scale; bytes are turned by flip before */
+    void       (*dequantize_u8)(const uint8_t *x, uint8_t flip, int32_t zero,
+                                float scale, float *y, size_t n);
+    void       (*dequantize_i32)(const int32_t *x, int32_t zero, float scale,
+                                 float *y, size_t n);
+
+    /* range[0] = min(range[0], x..), range[1] = max; NaN is passed over. */
+    void       (*range_f32)(const float *x, size_t n, float *range);
+} infer_integer_kernels_t;
+
+
+/* ---- the table -------------------------------------------------------- */
+
 typedef struct {
     const char  *name;
+
+    const infer_integer_kernels_t  *integer;
 
     /* How many rows tile_f32 is best given at a time, at most: those of one
        register tile, or of a few low ones. */
@@ -188,7 +315,12 @@ typedef struct {
 
 extern const infer_kernels_t  infer_kernels_scalar;
 extern const infer_kernels_t  infer_kernels_avx2;
-extern const infer_kernels_t  infer_kernels_avx512;
+extern const infer_kernels_t  infer_kernels_avx512;      /* without VNNI */
+extern const infer_kernels_t  infer_kernels_avx512_vnni;
+
+extern const infer_integer_kernels_t  infer_integer_kernels_scalar;
+extern const infer_integer_kernels_t  infer_integer_kernels_avx2;
+extern const infer_integer_kernels_t  infer_integer_kernels_vnni;
 
 /*
  * The table of this CPU, or the one that INFER_ISA names: "scalar", "avx2",

@@ -70,16 +70,23 @@ v_maximum(vf a, vf b)
 }
 
 
+/* What a tap reads for output k. */
+static inline const float *
+tap_f32(const infer_tap_t *tap, size_t k)
+{
+    return (const float *) tap->x + k * tap->step;
+}
+
+
 #define POOL(F)                                                              \
     do {                                                                     \
         for (size_t k = 0; k < p->width; k++) {                              \
             EACH_VECTOR (p->channels) {                                      \
                 vm  m = v_mask(p->channels - i);                             \
-                vf  v = v_load_m(p->tap[0].x + k * p->tap[0].step + i, m);   \
+                vf  v = v_load_m(tap_f32(&p->tap[0], k) + i, m);             \
                                                                              \
                 for (size_t t = 1; t < p->taps; t++) {                       \
-                    v = F(v, v_load_m(p->tap[t].x + k * p->tap[t].step + i,  \
-                                      m));                                   \
+                    v = F(v, v_load_m(tap_f32(&p->tap[t], k) + i, m));       \
                 }                                                            \
                                                                              \
                 v_store_m(p->c + k * p->channels + i, v, m);                 \

@@ -15,5 +15,13 @@
 #include "kernels/tile.h"
 #include "kernels/table.h"
 
+#define TILE_U8_MAX_ROWS        2
+#define TILE_U8_WIDE            0
+#define TILE_U8_FEW             0
+#define TILE_U8_VARIANTS(X, P)  X(1, P) X(2, P)
+
+#include "kernels/integer.h"
+
 PEAK(2)
-KERNELS(scalar, INFER_TILE_ROWS)
+INTEGER_KERNELS(scalar, INFER_TILE_ROWS)
+KERNELS(scalar, "scalar", scalar, INFER_TILE_ROWS)

@@ -10,9 +10,10 @@
 #include "kernels/peak.h"
 
 
-#define KERNELS(ISA, ROWS)                                                   \
+#define KERNELS(ISA, NAME, INTEGER, ROWS)                                    \
 const infer_kernels_t  infer_kernels_##ISA = {                               \
-    .name = #ISA,                                                            \
+    .name = NAME,                                                            \
+    .integer = &infer_integer_kernels_##INTEGER,                             \
     .tile_rows = ROWS,                                                       \
     .tile_f32 = tile_f32,                                                    \
     .depthwise_f32 = depthwise_f32,                                          \

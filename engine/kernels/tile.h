@@ -20,28 +20,7 @@
 
 #include <assert.h>
 
-
-/* X(i, P) for rows i below R */
-#define ROWS_1(X, P)   X(0, P)
-#define ROWS_2(X, P)   ROWS_1(X, P) X(1, P)
-#define ROWS_3(X, P)   ROWS_2(X, P) X(2, P)
-#define ROWS_4(X, P)   ROWS_3(X, P) X(3, P)
-#define ROWS_5(X, P)   ROWS_4(X, P) X(4, P)
-#define ROWS_6(X, P)   ROWS_5(X, P) X(5, P)
-#define ROWS_7(X, P)   ROWS_6(X, P) X(6, P)
-#define ROWS_8(X, P)   ROWS_7(X, P) X(7, P)
-#define ROWS_9(X, P)   ROWS_8(X, P) X(8, P)
-#define ROWS_10(X, P)  ROWS_9(X, P) X(9, P)
-#define ROWS_11(X, P)  ROWS_10(X, P) X(10, P)
-#define ROWS_12(X, P)  ROWS_11(X, P) X(11, P)
-#define ROWS_13(X, P)  ROWS_12(X, P) X(12, P)
-#define ROWS_14(X, P)  ROWS_13(X, P) X(13, P)
-
-/* X(p, i) for panels p below P */
-#define PANELS_1(X, i)  X(0, i)
-#define PANELS_2(X, i)  PANELS_1(X, i) X(1, i)
-#define PANELS_4(X, i)  PANELS_2(X, i) X(2, i) X(3, i)
-#define PANELS_8(X, i)  PANELS_4(X, i) X(4, i) X(5, i) X(6, i) X(7, i)
+#include "kernels/variants.h"
 
 
 /* ---- parts that tile and depthwise share ------------------------------ */
@@ -289,7 +268,7 @@ depthwise_##TAP##_##R(const infer_depthwise_f32_t *d, size_t x0, size_t j)   \
                                                                              \
     for (size_t t = 0; t < d->taps; t++, w += 16) {                          \
         size_t        step = d->tap[t].step;                                 \
-        const float  *x = d->tap[t].x + x0 * step + j;                       \
+        const float  *x = (const float *) d->tap[t].x + x0 * step + j;       \
         vf            w0 = v_load(w);                                        \
                                                                              \
         ROWS_##R(TAP, 1)                                                     \

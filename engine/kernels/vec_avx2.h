@@ -10,6 +10,7 @@
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 
 typedef struct {
@@ -153,6 +154,101 @@ static inline vi
 vi_shr(vi a, int n)
 {
     V_HALVES(vi, _mm256_srai_epi32(a.lo, n), _mm256_srai_epi32(a.hi, n));
+}
+
+
+/* ---- bytes and integers ------------------------------------------------ */
+
+static inline vi
+vi_load(const void *p)
+{
+    const __m256i  *half = p;
+
+    V_HALVES(vi, _mm256_loadu_si256(half), _mm256_loadu_si256(half + 1));
+}
+
+static inline vi
+vi_load_n(const void *p, size_t n)
+{
+    vi  r = { _mm256_setzero_si256(), _mm256_setzero_si256() };
+
+    if (n >= sizeof(vi)) {
+        return vi_load(p);
+    }
+
+    memcpy(&r, p, n);
+
+    return r;
+}
+
+static inline void
+vi_store_n(void *p, vi a, size_t n)
+{
+    __m256i  *half = p;
+
+    if (n >= sizeof(vi)) {
+        _mm256_storeu_si256(half, a.lo);
+        _mm256_storeu_si256(half + 1, a.hi);
+
+    } else {
+        memcpy(p, &a, n);
+    }
+}
+
+static inline vi
+vi_load_u8(const uint8_t *p, size_t n)
+{
+    __m128i  r = _mm_setzero_si128();
+
+    if (n >= 16) {
+        r = _mm_loadu_si128((const __m128i *) p);
+
+    } else {
+        memcpy(&r, p, n);
+    }
+
+    V_HALVES(vi, _mm256_cvtepu8_epi32(r),
+             _mm256_cvtepu8_epi32(_mm_srli_si128(r, 8)));
+}
+
+static inline void
+vi_store_u8(uint8_t *p, vi a, size_t n)
+{
+    __m256i  words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a.lo, a.hi),
+                                              0xd8);
+    __m128i  r = _mm_packus_epi16(_mm256_castsi256_si128(words),
+                                  _mm256_extracti128_si256(words, 1));
+
+    if (n >= 16) {
+        _mm_storeu_si128((__m128i *) p, r);
+
+    } else {
+        memcpy(p, &r, n);
+    }
+}
+
+V_OP2(vi_mul, vi, vi, vi, _mm256_mullo_epi32)
+V_OP1(v_round, vi, vf, _mm256_cvtps_epi32)
+V_OP2(vi_max_u8, vi, vi, vi, _mm256_max_epu8)
+
+/* Exact: bytes 0 and 2, then 1 and 3, as words whose products fit. */
+static inline __m256i
+vi_dot_half(__m256i acc, __m256i x, __m256i w)
+{
+    __m256i  even = _mm256_madd_epi16(
+        _mm256_and_si256(x, _mm256_set1_epi16(0xff)),
+        _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8));
+    __m256i  odd = _mm256_madd_epi16(_mm256_srli_epi16(x, 8),
+                                     _mm256_srai_epi16(w, 8));
+
+    return _mm256_add_epi32(_mm256_add_epi32(acc, even), odd);
+}
+
+static inline vi
+vi_dot(vi acc, vi x, vi w)
+{
+    V_HALVES(vi, vi_dot_half(acc.lo, x.lo, w.lo),
+             vi_dot_half(acc.hi, x.hi, w.hi));
 }
 
 

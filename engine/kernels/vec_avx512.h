@@ -99,6 +99,54 @@ static inline vf v_float(vi a) { return _mm512_castsi512_ps(a); }
 #define vi_shr(a, n)  _mm512_srai_epi32(a, n)
 
 
+/* ---- bytes and integers ------------------------------------------------ */
+
+static inline __mmask64
+vi_mask(size_t n)
+{
+    return n >= 64 ? ~(__mmask64) 0 : ((__mmask64) 1 << n) - 1;
+}
+
+static inline vi vi_load(const void *p) { return _mm512_loadu_si512(p); }
+
+static inline vi
+vi_load_n(const void *p, size_t n)
+{
+    return _mm512_maskz_loadu_epi8(vi_mask(n), p);
+}
+
+static inline void
+vi_store_n(void *p, vi a, size_t n)
+{
+    _mm512_mask_storeu_epi8(p, vi_mask(n), a);
+}
+
+static inline vi
+vi_load_u8(const uint8_t *p, size_t n)
+{
+    return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(v_mask(n), p));
+}
+
+static inline void
+vi_store_u8(uint8_t *p, vi a, size_t n)
+{
+    _mm512_mask_cvtepi32_storeu_epi8(p, v_mask(n), a);
+}
+
+static inline vi vi_mul(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
+static inline vi v_round(vf a) { return _mm512_cvtps_epi32(a); }
+static inline vi vi_max_u8(vi a, vi b) { return _mm512_max_epu8(a, b); }
+
+/* gcc 12 spills accumulators of the intrinsic. */
+static inline vi
+vi_dot(vi acc, vi x, vi w)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v" (acc) : "v" (x), "v" (w));
+
+    return acc;
+}
+
+
 /* ---- across lanes ----------------------------------------------------- */
 
 #define V_TREE(a, OP)                                                        \

@@ -160,6 +160,97 @@ v_float(vi a)
 }
 
 
+/* ---- bytes and integers ------------------------------------------------ */
+
+/* 64 bytes, or the first n of them: the others are 0. */
+V_FUNCTION vi
+vi_load(const void *p)
+{
+    vi  r;
+
+    memcpy(r.lane, p, sizeof(r.lane));
+
+    return r;
+}
+
+V_FUNCTION vi
+vi_load_n(const void *p, size_t n)
+{
+    vi  r = { { 0 } };
+
+    memcpy(r.lane, p, n < sizeof(r.lane) ? n : sizeof(r.lane));
+
+    return r;
+}
+
+V_FUNCTION void
+vi_store_n(void *p, vi a, size_t n)
+{
+    memcpy(p, a.lane, n < sizeof(a.lane) ? n : sizeof(a.lane));
+}
+
+/* The first min(n, 16) bytes as lanes, and lanes of 0 .. 255 as bytes. */
+V_FUNCTION vi
+vi_load_u8(const uint8_t *p, size_t n)
+{
+    V_LANES(vi, (size_t) i < n ? p[i] : 0);
+}
+
+V_FUNCTION void
+vi_store_u8(uint8_t *p, vi a, size_t n)
+{
+    for (size_t i = 0; i < 16 && i < n; i++) {
+        p[i] = (uint8_t) a.lane[i];
+    }
+}
+
+V_OP2(vi_mul, vi, vi, vi, a.lane[i] * b.lane[i])
+
+/* To the nearest integer, ties to even; |a| < 2^31. */
+V_OP1(v_round, vi, vf, (uint32_t) (int32_t) rintf(a.lane[i]))
+
+static inline int32_t
+v_dot4(uint32_t x, uint32_t w)
+{
+    int32_t  sum = 0;
+
+    for (int k = 0; k < 32; k += 8) {
+        sum += (int32_t) (x >> k & 255) * (int8_t) (w >> k & 255);
+    }
+
+    return sum;
+}
+
+/* acc + the four products of unsigned bytes of x and signed ones of w. */
+V_FUNCTION vi
+vi_dot(vi acc, vi x, vi w)
+{
+    V_LANES(vi, acc.lane[i] + (uint32_t) v_dot4(x.lane[i], w.lane[i]));
+}
+
+#define V_BYTES(EXPR)                                                        \
+    vi       r;                                                              \
+    uint8_t  x[64], y[64], z[64];                                            \
+                                                                             \
+    memcpy(x, a.lane, 64);                                                   \
+    memcpy(y, b.lane, 64);                                                   \
+                                                                             \
+    for (int i = 0; i < 64; i++) {                                           \
+        z[i] = (EXPR);                                                       \
+    }                                                                        \
+                                                                             \
+    memcpy(r.lane, z, 64);                                                   \
+                                                                             \
+    return r
+
+/* The larger of unsigned bytes. */
+V_FUNCTION vi
+vi_max_u8(vi a, vi b)
+{
+    V_BYTES(x[i] > y[i] ? x[i] : y[i]);
+}
+
+
 /* ---- across lanes: the tree i and i + 8, i + 4, i + 2, i + 1 ---------- */
 
 V_FUNCTION float

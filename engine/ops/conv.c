@@ -10,68 +10,16 @@
  * the graph asks for it, a 3x3 window is computed by Winograd's transforms.
  */
 
-#include <string.h>
-
 #include "ops/lines.h"
-#include "ops/product.h"
+#include "ops/window.h"
 #include "ops/winograd.h"
 
 
-/* Multiply-accumulates of a depthwise task. */
-#define DEPTHWISE_TASK  ((size_t) 128 << 10)
-
-
-typedef struct {
-    const infer_call_t    *call;
-    const infer_window_t  *window;
-    const float           *x;
-    const float           *residual;       /* NULL: none */
-    float                 *y;
-    int64_t                batch;
-    int64_t                in[3];          /* D, H, W */
-    int64_t                out[3];         /* OD, OH, OW */
-    int64_t                channels;       /* C */
-    int64_t                outputs;        /* O */
-    int64_t                groups;
-    int64_t                group;          /* channels of one: C / groups */
-    int64_t                taps;           /* of the window */
-    int64_t                rows_a_task;    /* depthwise */
-} conv_t;
-
-/* Taps first .. end - 1 of a window along one dimension. */
-typedef struct {
-    int64_t  first;
-    int64_t  end;
-} taps_t;
-
-
-static int check_operands(infer_graph_t *g, const infer_node_t *node);
-static int check_window(infer_graph_t *g, const infer_node_t *node);
-static int output_size(infer_graph_t *g, const infer_node_t *node, int i,
-    infer_dim_t in, infer_dim_t *out);
-static int check_padded(infer_graph_t *g, const infer_node_t *node);
-static int64_t spatial(const infer_value_t *w);
-static int is_depthwise(int64_t groups, int64_t channels, int64_t outputs);
-static infer_weights_t weights_of(const infer_node_t *node);
-static void conv_init(conv_t *conv, const infer_call_t *call);
-static infer_product_t product_of(const conv_t *conv);
+static infer_product_t product_of(const infer_field_t *f);
 static void gather(const infer_product_t *p, size_t group, size_t row,
     size_t n, float *dst, size_t ld);
-static void gather_row(const conv_t *conv, const int64_t *at,
-    const float *image, float *dst);
-static float *gather_taps(const conv_t *conv, int64_t ow, const float *line,
-    float *dst);
-static inline float *zeros(float *dst, int64_t n);
-static inline float *copy(float *dst, const float *src, int64_t n);
-static void advance(const conv_t *conv, int64_t *at);
-static taps_t taps_inside(const conv_t *conv, int i, int64_t o);
-static void depthwise_run(const conv_t *conv);
-static void depthwise_rows(void *arg, size_t i, size_t slot);
-static void depthwise_row(const conv_t *conv, size_t row,
-    infer_tap_f32_t *tap, const float *padding);
-static int covered(const conv_t *conv, int64_t ow);
-static void depthwise_taps(const conv_t *conv, const int64_t *at,
-    infer_tap_f32_t *tap, const float *padding);
+static void depthwise(const infer_field_t *f,
+    const infer_stretch_t *stretch);
 
 
 /* ---- the shape rule --------------------------------------------------- */
@@ -79,224 +27,35 @@ static void depthwise_taps(const conv_t *conv, const int64_t *at,
 static int
 conv_shape(infer_graph_t *g, const infer_node_t *node)
 {
-    int                   lead;
     infer_dim_t           dim[INFER_MAX_RANK];
-    const infer_value_t  *x, *w;
+    const infer_conv_t   *p = &node->param.conv;
 
     if (infer_check_operands(g, node, 2, INFER_IN_PRODUCT, 1) != 0
         || infer_product_check_weights(g, node) != 0
-        || check_operands(g, node) != 0
-        || check_window(g, node) != 0)
+        || infer_window_shape(g, node, &p->window, p->groups, dim) != 0)
     {
         return -1;
     }
 
-    if (node->param.conv.winograd && !infer_winograd_fits(node)) {
+    if (p->winograd && !infer_winograd_fits(node)) {
         return infer_node_fail(g, node, "not a convolution for Winograd's "
                                "transforms");
     }
 
-    x = node->in[INFER_IN_X];
-    w = node->in[INFER_IN_WEIGHTS];
-    lead = 5 - x->rank;
+    infer_set_result(node->out[0], INFER_F32, node->in[INFER_IN_X]->rank,
+                     dim);
 
-    dim[0] = x->dim[0];
-    dim[x->rank - 1] = w->dim[0];
-
-    for (int i = lead; i < 3; i++) {
-        if (output_size(g, node, i, x->dim[i - lead + 1],
-                        &dim[i - lead + 1]) != 0)
-        {
-            return -1;
-        }
-    }
-
-    infer_set_result(node->out[0], INFER_F32, x->rank, dim);
-
-    return check_padded(g, node) != 0
-           ? -1 : infer_product_check(g, node, &node->param.conv.act);
-}
-
-
-static int
-check_operands(infer_graph_t *g, const infer_node_t *node)
-{
-    int64_t               groups = node->param.conv.groups;
-    const infer_value_t  *x = node->in[INFER_IN_X];
-    const infer_value_t  *w = node->in[INFER_IN_WEIGHTS];
-
-    if (x->rank < 3 || x->rank > 5 || w->rank != x->rank) {
-        return infer_node_fail(g, node, "input of rank %d and weights of rank "
-                               "%d: both must be 3, 4 or 5", x->rank,
-                               w->rank);
-    }
-
-    if (groups < 1 || w->dim[0].base % groups != 0) {
-        return infer_node_fail(g, node, "%lld outputs are not divisible by "
-                               "%lld groups", (long long) w->dim[0].base,
-                               (long long) groups);
-    }
-
-    if (!infer_dim_is(x->dim[x->rank - 1], w->dim[1].base * groups)) {
-        return infer_node_fail(g, node, "the input has %lld channels, the "
-                               "weights need %lld",
-                               (long long) x->dim[x->rank - 1].base,
-                               (long long) (w->dim[1].base * groups));
-    }
-
-    return 0;
-}
-
-
-static int
-check_window(infer_graph_t *g, const infer_node_t *node)
-{
-    int64_t                kernel;
-    const infer_value_t   *w = node->in[INFER_IN_WEIGHTS];
-    const infer_window_t  *window = &node->param.conv.window;
-
-    for (int i = 0; i < 3; i++) {
-        if (window->kernel[i] < 1 || window->stride[i] < 1
-            || window->dilation[i] < 1 || window->before[i] < 0
-            || window->after[i] < 0)
-        {
-            return infer_node_fail(g, node, "kernel %d, stride %d, dilation "
-                                   "%d, padding %d, %d: out of range",
-                                   (int) window->kernel[i],
-                                   (int) window->stride[i],
-                                   (int) window->dilation[i],
-                                   (int) window->before[i],
-                                   (int) window->after[i]);
-        }
-
-        kernel = i < 5 - w->rank ? 1 : w->dim[w->rank - 3 + i].base;
-
-        if (window->kernel[i] != kernel) {
-            return infer_node_fail(g, node, "the kernel is %d, but the "
-                                   "weights have %lld",
-                                   (int) window->kernel[i],
-                                   (long long) kernel);
-        }
-
-        if (i < 5 - w->rank && (window->stride[i] != 1
-                                || window->before[i] != 0
-                                || window->after[i] != 0))
-        {
-            return infer_node_fail(g, node, "the window has more dimensions "
-                                   "than the input");
-        }
-    }
-
-    return 0;
-}
-
-
-/* floor((in + padding - extent) / stride) + 1 */
-static int
-output_size(infer_graph_t *g, const infer_node_t *node, int i, infer_dim_t in,
-    infer_dim_t *out)
-{
-    int64_t                room;
-    const infer_window_t  *w = &node->param.conv.window;
-
-    if (in.batch != 0 || in.base < 1 || in.base > INT32_MAX) {
-        return infer_node_fail(g, node, "spatial dimensions must be known "
-                               "and positive");
-    }
-
-    room = in.base + w->before[i] + w->after[i]
-           - ((int64_t) (w->kernel[i] - 1) * w->dilation[i] + 1);
-
-    if (room < 0) {
-        return infer_node_fail(g, node, "the window is larger than the "
-                               "padded input");
-    }
-
-    *out = infer_dim(room / w->stride[i] + 1);
-
-    return 0;
-}
-
-
-/* With its padding an image is no larger than a tensor may be: it may be
-   copied so, in parts. */
-static int
-check_padded(infer_graph_t *g, const infer_node_t *node)
-{
-    int64_t                n;
-    const infer_value_t   *x = node->in[INFER_IN_X];
-    const infer_window_t  *w = &node->param.conv.window;
-
-    n = x->dim[x->rank - 1].base;
-
-    for (int i = 5 - x->rank; i < 3; i++) {
-        if (__builtin_mul_overflow(n, x->dim[x->rank - 4 + i].base
-                                      + w->before[i] + w->after[i], &n)
-            || n > INT32_MAX)
-        {
-            return infer_node_fail(g, node, "the padded input is too large");
-        }
-    }
-
-    return 0;
+    return infer_product_check(g, node, &p->act);
 }
 
 
 /* ---- packing ---------------------------------------------------------- */
 
-/* Taps of the window. */
-static int64_t
-spatial(const infer_value_t *w)
-{
-    int64_t  n = 1;
-
-    for (int i = 2; i < w->rank; i++) {
-        n *= w->dim[i].base;
-    }
-
-    return n;
-}
-
-
-static int
-is_depthwise(int64_t groups, int64_t channels, int64_t outputs)
-{
-    return groups > 1 && groups == channels && groups == outputs;
-}
-
-
-/* Depthwise is packed as one group with a channel for each output. */
-static infer_weights_t
-weights_of(const infer_node_t *node)
-{
-    infer_weights_t       w;
-    const infer_value_t  *v = node->in[INFER_IN_WEIGHTS];
-
-    w.data = v->data;
-    w.groups = (size_t) node->param.conv.groups;
-    w.c = (size_t) v->dim[1].base;
-    w.taps = (size_t) spatial(v);
-    w.channel = w.c * w.taps;
-    w.depth = w.taps;
-    w.tap_step = 1;
-
-    if (is_depthwise(node->param.conv.groups,
-                     node->param.conv.groups * v->dim[1].base,
-                     v->dim[0].base))
-    {
-        w.groups = 1;
-    }
-
-    w.n = (size_t) v->dim[0].base / w.groups;
-
-    return w;
-}
-
-
 static size_t
 conv_pack_size(const infer_node_t *node)
 {
-    infer_weights_t  w = weights_of(node);
+    infer_weights_t  w = infer_window_weights(node,
+                                             node->param.conv.groups);
 
     if (node->param.conv.winograd) {
         return infer_winograd_pack_size(&w);
@@ -309,7 +68,8 @@ conv_pack_size(const infer_node_t *node)
 static void
 conv_pack(const infer_node_t *node, void *dst)
 {
-    infer_weights_t  w = weights_of(node);
+    infer_weights_t  w = infer_window_weights(node,
+                                             node->param.conv.groups);
 
     if (node->param.conv.winograd) {
         infer_winograd_pack(node, &w, dst);
@@ -320,25 +80,12 @@ conv_pack(const infer_node_t *node, void *dst)
 }
 
 
-static uint64_t
-conv_macs(const infer_node_t *node)
-{
-    infer_dim_t           outputs = { 0, 0 };
-    const infer_value_t  *w = node->in[INFER_IN_WEIGHTS];
-
-    infer_value_numel(node->out[0], &outputs);
-
-    return (uint64_t) infer_dim_at(outputs, 1)
-           * (uint64_t) (w->dim[1].base * spatial(w));
-}
-
-
 /* ---- running ---------------------------------------------------------- */
 
 static size_t
 conv_scratch(const infer_call_t *call)
 {
-    conv_t           conv;
+    infer_field_t    field;
     infer_product_t  product;
 
     if (call->param->conv.winograd) {
@@ -349,14 +96,14 @@ conv_scratch(const infer_call_t *call)
         return infer_lines_scratch(call);
     }
 
-    conv_init(&conv, call);
+    infer_field_init(&field, call, &call->param->conv.window,
+                     call->param->conv.groups);
 
-    if (is_depthwise(conv.groups, conv.channels, conv.outputs)) {
-        return (size_t) conv.taps * sizeof(infer_tap_f32_t)
-               + (size_t) conv.channels * sizeof(float);
+    if (infer_field_is_depthwise(&field)) {
+        return infer_field_scratch(&field);
     }
 
-    product = product_of(&conv);
+    product = product_of(&field);
 
     return infer_product_scratch(call, &product);
 }
@@ -365,7 +112,7 @@ conv_scratch(const infer_call_t *call)
 static void
 conv_run(const infer_call_t *call)
 {
-    conv_t           conv;
+    infer_field_t    field;
     infer_product_t  product;
 
     if (call->param->conv.winograd) {
@@ -378,368 +125,72 @@ conv_run(const infer_call_t *call)
         return;
     }
 
-    conv_init(&conv, call);
+    infer_field_init(&field, call, &call->param->conv.window,
+                     call->param->conv.groups);
 
-    if (is_depthwise(conv.groups, conv.channels, conv.outputs)) {
-        depthwise_run(&conv);
+    if (infer_field_is_depthwise(&field)) {
+        infer_field_run(&field, depthwise);
         return;
     }
 
-    product = product_of(&conv);
+    product = product_of(&field);
 
     infer_product_run(call, &product);
 }
 
 
-static void
-conv_init(conv_t *conv, const infer_call_t *call)
-{
-    int                    j;
-    const infer_tensor_t  *x = call->in[INFER_IN_X], *y = call->out[0];
-
-    conv->call = call;
-    conv->window = &call->param->conv.window;
-    conv->x = x->data;
-    conv->y = y->data;
-    conv->residual = infer_product_residual(call);
-    conv->batch = x->dim[0];
-    conv->channels = x->dim[x->rank - 1];
-    conv->outputs = y->dim[y->rank - 1];
-    conv->groups = call->param->conv.groups;
-    conv->group = conv->channels / conv->groups;
-    conv->taps = 1;
-
-    for (int i = 0; i < 3; i++) {
-        j = x->rank - 4 + i;
-        conv->in[i] = j < 1 ? 1 : x->dim[j];
-        conv->out[i] = j < 1 ? 1 : y->dim[j];
-        conv->taps *= conv->window->kernel[i];
-    }
-}
-
-
 static infer_product_t
-product_of(const conv_t *conv)
+product_of(const infer_field_t *f)
 {
-    int                    point = 1;
-    const infer_call_t    *call = conv->call;
-    infer_product_t        p;
-    const infer_window_t  *w = conv->window;
+    const infer_call_t  *call = f->call;
+    infer_product_t      p;
 
-    for (int i = 0; i < 3; i++) {
-        point = point && w->kernel[i] == 1 && w->stride[i] == 1
-                && w->before[i] == 0 && w->after[i] == 0;
-    }
-
-    p.groups = (size_t) conv->groups;
-    p.rows = (size_t) (conv->batch * conv->out[0] * conv->out[1]
-                       * conv->out[2]);
-    p.k = (size_t) (conv->group * conv->taps);
-    p.n = (size_t) (conv->outputs / conv->groups);
+    p.groups = (size_t) f->groups;
+    p.rows = (size_t) (f->batch * f->out[0] * f->out[1] * f->out[2]);
+    p.k = (size_t) (f->group * f->taps);
+    p.n = (size_t) (f->outputs / f->groups);
     p.packed = call->packed;
-    p.residual = conv->residual;
-    p.c = conv->y;
+    p.residual = infer_product_residual(call);
+    p.c = call->out[0]->data;
     p.act = &call->param->conv.act;
-    p.a = conv->x;
-    p.lda = (size_t) conv->channels;
-    p.gather = point ? NULL : gather;
-    p.source = conv;
+    p.a = call->in[INFER_IN_X]->data;
+    p.lda = (size_t) f->channels;
+    p.gather = infer_field_is_point(f) ? NULL : gather;
+    p.source = f;
 
     return p;
 }
 
 
-/* ---- rows of a product ------------------------------------------------ */
-
 static void
 gather(const infer_product_t *p, size_t group, size_t row, size_t n,
     float *dst, size_t ld)
 {
-    int64_t        at[4];
-    int64_t        image;
-    const float   *x;
-    const conv_t  *conv = p->source;
-
-    image = conv->in[0] * conv->in[1] * conv->in[2] * conv->channels;
-    x = conv->x + (int64_t) group * conv->group;
-
-    at[3] = (int64_t) row;
-
-    for (int i = 2; i >= 0; i--) {
-        at[i] = at[3] % conv->out[i];
-        at[3] /= conv->out[i];
-    }
-
-    for (size_t i = 0; i < n; i++) {
-        gather_row(conv, at, x + at[3] * image, dst);
-        advance(conv, at);
-        dst += ld;
-    }
-}
-
-
-/* The next output; at: od, oh, ow, and the image. */
-static void
-advance(const conv_t *conv, int64_t *at)
-{
-    for (int i = 2; i >= 0; i--) {
-        if (++at[i] < conv->out[i]) {
-            return;
-        }
-
-        at[i] = 0;
-    }
-
-    at[3]++;
+    infer_field_gather(p->source, group, row, n, (unsigned char *) dst, ld);
 }
 
 
 static void
-gather_row(const conv_t *conv, const int64_t *at, const float *image,
-    float *dst)
+depthwise(const infer_field_t *f, const infer_stretch_t *stretch)
 {
-    taps_t                 depth, height;
-    int64_t                id, ih, line;
-    const infer_window_t  *w = conv->window;
-
-    depth = taps_inside(conv, 0, at[0]);
-    height = taps_inside(conv, 1, at[1]);
-    line = w->kernel[2] * conv->group;
-
-    dst = zeros(dst, depth.first * w->kernel[1] * line);
-
-    for (int64_t kd = depth.first; kd < depth.end; kd++) {
-        id = at[0] * w->stride[0] - w->before[0] + kd * w->dilation[0];
-
-        dst = zeros(dst, height.first * line);
-
-        for (int64_t kh = height.first; kh < height.end; kh++) {
-            ih = at[1] * w->stride[1] - w->before[1] + kh * w->dilation[1];
-
-            dst = gather_taps(conv, at[2], image
-                              + (id * conv->in[1] + ih) * conv->in[2]
-                                * conv->channels, dst);
-        }
-
-        dst = zeros(dst, (w->kernel[1] - height.end) * line);
-    }
-
-    zeros(dst, (w->kernel[0] - depth.end) * w->kernel[1] * line);
-}
-
-
-/* What the window covers of one line of the input. */
-static float *
-gather_taps(const conv_t *conv, int64_t ow, const float *line, float *dst)
-{
-    int64_t                iw, step;
-    taps_t                 width;
-    const infer_window_t  *w = conv->window;
-
-    width = taps_inside(conv, 2, ow);
-    iw = ow * w->stride[2] - w->before[2] + width.first * w->dilation[2];
-    step = w->dilation[2] * conv->channels;
-    line += width.first < width.end ? iw * conv->channels : 0;
-
-    dst = zeros(dst, width.first * conv->group);
-
-    if (step == conv->group) {
-        dst = copy(dst, line, (width.end - width.first) * conv->group);
-
-    } else {
-        for (int64_t kw = width.first; kw < width.end; kw++) {
-            dst = copy(dst, line, conv->group);
-            line += step;
-        }
-    }
-
-    return zeros(dst, (w->kernel[2] - width.end) * conv->group);
-}
-
-
-/* Mostly there are none. */
-static inline float *
-zeros(float *dst, int64_t n)
-{
-    if (n > 0) {
-        memset(dst, 0, (size_t) n * sizeof(float));
-    }
-
-    return dst + n;
-}
-
-
-/* Few numbers are copied sooner than memcpy is called. */
-static inline float *
-copy(float *dst, const float *src, int64_t n)
-{
-    if (n > 8) {
-        memcpy(dst, src, (size_t) n * sizeof(float));
-        return dst + n;
-    }
-
-    for (int64_t i = 0; i < n; i++) {
-        dst[i] = src[i];
-    }
-
-    return dst + n;
-}
-
-
-/* The taps of output o that do not lie in the padding: mostly all. */
-static taps_t
-taps_inside(const conv_t *conv, int i, int64_t o)
-{
-    taps_t                 t;
-    int64_t                start, dilation, last;
-    const infer_window_t  *w = conv->window;
-
-    dilation = w->dilation[i];
-    start = o * w->stride[i] - w->before[i];
-    last = conv->in[i] - 1 - start;
-
-    t.first = start >= 0 ? 0 : (dilation - 1 - start) / dilation;
-    t.end = w->kernel[i];
-
-    if (last < (t.end - 1) * dilation) {
-        t.end = last < 0 ? 0 : last / dilation + 1;
-    }
-
-    t.first = t.first < t.end ? t.first : t.end;
-
-    return t;
-}
-
-
-/* ---- depthwise -------------------------------------------------------- */
-
-static void
-depthwise_run(const conv_t *conv)
-{
-    conv_t   c = *conv;
-    int64_t  rows, work;
-
-    rows = c.batch * c.out[0] * c.out[1];
-    work = c.out[2] * c.channels * c.taps;
-
-    c.rows_a_task = (int64_t) DEPTHWISE_TASK / work + 1;
-
-    infer_parallel_for(c.call, depthwise_rows, &c,
-                       (size_t) ((rows + c.rows_a_task - 1) / c.rows_a_task));
-}
-
-
-static void
-depthwise_rows(void *arg, size_t i, size_t slot)
-{
-    float            *padding;
-    size_t            row, end;
-    const conv_t     *conv = arg;
-    infer_tap_f32_t  *tap;
-
-    tap = infer_scratch(conv->call, slot);
-    padding = (float *) (tap + conv->taps);
-    zeros(padding, conv->channels);
-
-    row = i * (size_t) conv->rows_a_task;
-    end = (size_t) (conv->batch * conv->out[0] * conv->out[1]);
-    end = end - row < (size_t) conv->rows_a_task
-          ? end : row + (size_t) conv->rows_a_task;
-
-    for ( ; row < end; row++) {
-        depthwise_row(conv, row, tap, padding);
-    }
-}
-
-
-/*
- * One row of outputs: those whose window lies inside the line are done
- * together, the others one by one, since their taps differ.
- */
-static void
-depthwise_row(const conv_t *conv, size_t row, infer_tap_f32_t *tap,
-    const float *padding)
-{
-    size_t                  offset, panels;
-    int64_t                 at[4], width;
-    const infer_call_t     *call = conv->call;
+    size_t                  panels, offset;
+    const float            *residual = infer_product_residual(f->call);
     infer_depthwise_f32_t   d;
 
-    panels = (size_t) (conv->channels + INFER_PANEL - 1) / INFER_PANEL;
+    panels = (size_t) (f->channels + INFER_PANEL - 1) / INFER_PANEL;
+    offset = stretch->pixel * (size_t) f->channels;
 
-    d.tap = tap;
-    d.taps = (size_t) conv->taps;
-    d.channels = (size_t) conv->channels;
-    d.panels = call->packed;
+    d.tap = stretch->tap;
+    d.taps = (size_t) f->taps;
+    d.width = stretch->width;
+    d.channels = (size_t) f->channels;
+    d.panels = f->call->packed;
     d.bias = d.panels + panels * INFER_PANEL * d.taps;
-    d.act = &call->param->conv.act;
+    d.residual = residual != NULL ? residual + offset : NULL;
+    d.c = (float *) f->call->out[0]->data + offset;
+    d.act = &f->call->param->conv.act;
 
-    at[1] = (int64_t) row % conv->out[1];
-    at[0] = (int64_t) row / conv->out[1] % conv->out[0];
-    at[3] = (int64_t) row / conv->out[1] / conv->out[0];
-
-    for (at[2] = 0; at[2] < conv->out[2]; at[2] += width) {
-        width = covered(conv, at[2]) ? 1 : 0;
-
-        while (width > 0 && at[2] + width < conv->out[2]
-               && covered(conv, at[2] + width))
-        {
-            width++;
-        }
-
-        width += width == 0;
-        offset = (row * (size_t) conv->out[2] + (size_t) at[2]) * d.channels;
-
-        d.width = (size_t) width;
-        d.c = conv->y + offset;
-        d.residual = conv->residual ? conv->residual + offset : NULL;
-
-        depthwise_taps(conv, at, tap, padding);
-        call->kernels->depthwise_f32(&d);
-    }
-}
-
-
-/* Whether all taps of output ow lie inside the line. */
-static int
-covered(const conv_t *conv, int64_t ow)
-{
-    taps_t  t = taps_inside(conv, 2, ow);
-
-    return t.first == 0 && t.end == conv->window->kernel[2];
-}
-
-
-/* The taps of the outputs from `at` on. */
-static void
-depthwise_taps(const conv_t *conv, const int64_t *at, infer_tap_f32_t *tap,
-    const float *padding)
-{
-    int64_t                pos, pixel;
-    int64_t                k[3];
-    const infer_window_t  *w = conv->window;
-
-    for (int64_t t = 0; t < conv->taps; t++) {
-        k[2] = t % w->kernel[2];
-        k[1] = t / w->kernel[2] % w->kernel[1];
-        k[0] = t / w->kernel[2] / w->kernel[1];
-        pixel = at[3];
-
-        for (int i = 0; i < 3 && pixel >= 0; i++) {
-            pos = at[i] * w->stride[i] - w->before[i]
-                  + k[i] * w->dilation[i];
-            pixel = pos < 0 || pos >= conv->in[i]
-                    ? -1 : pixel * conv->in[i] + pos;
-        }
-
-        tap[t].x = padding;
-        tap[t].step = 0;
-
-        if (pixel >= 0) {
-            tap[t].x = conv->x + pixel * conv->channels;
-            tap[t].step = (size_t) (w->stride[2] * conv->channels);
-        }
-    }
+    f->call->kernels->depthwise_f32(&d);
 }
 
 
@@ -750,5 +201,5 @@ const infer_op_t  infer_op_conv = {
     .scratch = conv_scratch,
     .pack_size = conv_pack_size,
     .pack = conv_pack,
-    .macs = conv_macs
+    .macs = infer_window_macs
 };

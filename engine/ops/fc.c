@@ -6,21 +6,13 @@
 #include "ops/product.h"
 
 
-static int
-fc_shape(infer_graph_t *g, const infer_node_t *node)
+int
+infer_fc_shape(infer_graph_t *g, const infer_node_t *node, int w_rows_are_n,
+    infer_dim_t *dim)
 {
-    int                   rows_are_n = node->param.fc.w_rows_are_n != 0;
-    infer_dim_t           dim[INFER_MAX_RANK];
-    const infer_value_t  *x, *w;
-
-    if (infer_check_operands(g, node, 2, INFER_IN_PRODUCT, 1) != 0
-        || infer_product_check_weights(g, node) != 0)
-    {
-        return -1;
-    }
-
-    x = node->in[INFER_IN_X];
-    w = node->in[INFER_IN_WEIGHTS];
+    int                   rows_are_n = w_rows_are_n != 0;
+    const infer_value_t  *x = node->in[INFER_IN_X];
+    const infer_value_t  *w = node->in[INFER_IN_WEIGHTS];
 
     if (x->rank < 1 || w->rank != 2) {
         return infer_node_fail(g, node, "input of rank %d and weights of rank "
@@ -40,16 +32,14 @@ fc_shape(infer_graph_t *g, const infer_node_t *node)
 
     dim[x->rank - 1] = w->dim[!rows_are_n];
 
-    infer_set_result(node->out[0], INFER_F32, x->rank, dim);
-
-    return infer_product_check(g, node, &node->param.fc.act);
+    return 0;
 }
 
 
-static infer_weights_t
-weights_of(const infer_node_t *node)
+infer_weights_t
+infer_fc_weights(const infer_node_t *node, int w_rows_are_n)
 {
-    int                   rows_are_n = node->param.fc.w_rows_are_n != 0;
+    int                   rows_are_n = w_rows_are_n != 0;
     infer_weights_t       w;
     const infer_value_t  *v = node->in[INFER_IN_WEIGHTS];
 
@@ -66,10 +56,42 @@ weights_of(const infer_node_t *node)
 }
 
 
+uint64_t
+infer_fc_macs(const infer_node_t *node)
+{
+    infer_dim_t  inputs = { 0, 0 };
+
+    infer_value_numel(node->in[INFER_IN_X], &inputs);
+
+    return (uint64_t) infer_dim_at(inputs, 1)
+           * (uint64_t) node->out[0]->dim[node->out[0]->rank - 1].base;
+}
+
+
+static int
+fc_shape(infer_graph_t *g, const infer_node_t *node)
+{
+    infer_dim_t        dim[INFER_MAX_RANK];
+    const infer_fc_t  *p = &node->param.fc;
+
+    if (infer_check_operands(g, node, 2, INFER_IN_PRODUCT, 1) != 0
+        || infer_product_check_weights(g, node) != 0
+        || infer_fc_shape(g, node, p->w_rows_are_n, dim) != 0)
+    {
+        return -1;
+    }
+
+    infer_set_result(node->out[0], INFER_F32, node->in[INFER_IN_X]->rank,
+                     dim);
+
+    return infer_product_check(g, node, &p->act);
+}
+
+
 static size_t
 fc_pack_size(const infer_node_t *node)
 {
-    infer_weights_t  w = weights_of(node);
+    infer_weights_t  w = infer_fc_weights(node, node->param.fc.w_rows_are_n);
 
     return infer_product_pack_size(&w);
 }
@@ -78,21 +100,9 @@ fc_pack_size(const infer_node_t *node)
 static void
 fc_pack(const infer_node_t *node, void *dst)
 {
-    infer_weights_t  w = weights_of(node);
+    infer_weights_t  w = infer_fc_weights(node, node->param.fc.w_rows_are_n);
 
     infer_product_pack(node, &w, dst);
-}
-
-
-static uint64_t
-fc_macs(const infer_node_t *node)
-{
-    infer_dim_t  inputs = { 0, 0 };
-
-    infer_value_numel(node->in[INFER_IN_X], &inputs);
-
-    return (uint64_t) infer_dim_at(inputs, 1)
-           * (uint64_t) node->out[0]->dim[node->out[0]->rank - 1].base;
 }
 
 
@@ -144,5 +154,5 @@ const infer_op_t  infer_op_fc = {
     .scratch = fc_scratch,
     .pack_size = fc_pack_size,
     .pack = fc_pack,
-    .macs = fc_macs
+    .macs = infer_fc_macs
 };

@@ -83,6 +83,14 @@ extern const infer_op_t  infer_op_expand;
 extern const infer_op_t  infer_op_gather;
 extern const infer_op_t  infer_op_resize;
 extern const infer_op_t  infer_op_affine;
+extern const infer_op_t  infer_op_quantize;
+extern const infer_op_t  infer_op_dequantize;
+extern const infer_op_t  infer_op_dynamic_quantize;
+extern const infer_op_t  infer_op_qconv;
+extern const infer_op_t  infer_op_qfc;
+extern const infer_op_t  infer_op_qbinary;
+extern const infer_op_t  infer_op_qpool;
+extern const infer_op_t  infer_op_table_lookup;
 
 
 /* Whether an operator packs this operand: those with weights 1 to 3. */

@@ -352,7 +352,9 @@ typedef struct {
  *     v = fma(float(r - residual.zero), residual.scale, v)
  *     v = act(v)
  *     out = dtype f32: v;  u8, i8: clamp(rint_even(v / out.scale) + out.zero)
- * dtype i32: acc itself.  An i32 bias is where acc starts.
+ * dtype i32: acc itself.  An i32 bias is where acc starts.  For u8 and i8
+ * with act none or a clip, all constants (scale[n], bias[n], residual.scale,
+ * the clip's) are divided by out.scale, rounded, instead of v.
  */
 typedef struct {
     int32_t               dtype;
@@ -388,7 +390,11 @@ typedef struct {
 
 /*
  * in: a, b u8, broadcast.  out u8: a KIND b (add, sub, mul) as the numbers
- * that they mean, act, requantized.
+ * that they mean, act, requantized:
+ *     add, sub: v = fma(float(b - b.zero), +-b.scale,
+ *                       float(a - a.zero) * a.scale)
+ *     mul: v = float((a - a.zero) * (b - b.zero)) * (a.scale * b.scale)
+ * and then as above.
  */
 typedef struct {
     int32_t               kind;   /* infer_binary_kind_t */
@@ -400,7 +406,7 @@ typedef struct {
 
 /*
  * Average pool of u8: in x (N, spatial.., C), out u8, the sum of (x - zero)
- * in i32 times in.scale / count, requantized.  A window of the whole picture
+ * in i32 times in.scale / out.scale / count, rounded to even, + out.zero.  A window of the whole picture
  * is a mean over the spatial dimensions.
  */
 typedef struct {

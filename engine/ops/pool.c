@@ -13,63 +13,42 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops/common.h"
+#include "ops/pool.h"
 
-
-typedef struct pool_s  pool_t;
-
-struct pool_s {
-    const infer_call_t    *call;
-    const infer_pool_t    *param;
-    const infer_window_t  *window;
-    int64_t                in[3];      /* D, H, W */
-    int64_t                out[3];     /* OD, OH, OW */
-    int64_t                channels;
-    void                 (*pixel)(const pool_t *p, const int64_t *at);
-};
-
-/* Taps first .. end - 1 of a window along one dimension. */
-typedef struct {
-    int64_t  first;
-    int64_t  end;
-} taps_t;
 
 /* A tap of a window, and the place in the input where it lies. */
 typedef struct {
-    taps_t   taps[3];
+    infer_pool_taps_t   taps[3];
     int64_t  k[3];
     int64_t  pos[3];
 } walk_t;
 
 
-static int check_window(infer_graph_t *g, const infer_node_t *node, int lead);
-static int output_size(infer_graph_t *g, const infer_node_t *node, int i,
-    infer_dim_t in, infer_dim_t *out);
+static int check_window(infer_graph_t *g, const infer_node_t *node,
+    const infer_window_t *w, int lead);
+static int output_size(infer_graph_t *g, const infer_node_t *node,
+    const infer_pool_t *param, int i, infer_dim_t in, infer_dim_t *out);
 static int admitted(const infer_pool_t *param, infer_dtype_t dtype);
-static void pool_init(pool_t *p, const infer_call_t *call);
-static taps_t taps_between(const pool_t *p, int i, int64_t o, int64_t low,
+static infer_pool_taps_t taps_between(const infer_pooling_t *p, int i, int64_t o, int64_t low,
     int64_t high);
-static taps_t taps_inside(const pool_t *p, int i, int64_t o);
 static void row_f32(void *arg, size_t i, size_t slot);
-static int combine_rows(const pool_t *p, const infer_binary_t *bin,
+static int combine_rows(const infer_pooling_t *p, const infer_binary_t *bin,
     const int64_t *at, float *sum);
-static void combine_columns(const pool_t *p, infer_tap_f32_t *tap,
+static void combine_columns(const infer_pooling_t *p, infer_tap_t *tap,
     const float *sum, float *y);
-static void fill(const pool_t *p, float *y, int64_t n);
-static void divide_row(const pool_t *p, const int64_t *at, float *y);
-static int64_t divisor(const pool_t *p, const int64_t *at);
+static void fill(const infer_pooling_t *p, float *y, int64_t n);
+static void divide_row(const infer_pooling_t *p, const int64_t *at, float *y);
 static void row_pixels(void *arg, size_t i, size_t slot);
-static int taps_begin(const pool_t *p, const int64_t *at, walk_t *walk);
-static int taps_next(const pool_t *p, const int64_t *at, walk_t *walk);
-static void taps_locate(const pool_t *p, const int64_t *at, walk_t *walk);
-static int64_t flat_index(const pool_t *p, int64_t n, int64_t c,
+static int taps_begin(const infer_pooling_t *p, const int64_t *at, walk_t *walk);
+static int taps_next(const infer_pooling_t *p, const int64_t *at, walk_t *walk);
+static void taps_locate(const infer_pooling_t *p, const int64_t *at, walk_t *walk);
+static int64_t flat_index(const infer_pooling_t *p, int64_t n, int64_t c,
     const int64_t *pos);
 
 
 static int
 pool_shape(infer_graph_t *g, const infer_node_t *node)
 {
-    int                   lead;
     infer_dim_t           dim[INFER_MAX_RANK];
     const infer_pool_t   *param = &node->param.pool;
     const infer_value_t  *x;
@@ -79,12 +58,6 @@ pool_shape(infer_graph_t *g, const infer_node_t *node)
     }
 
     x = node->in[0];
-    lead = 5 - x->rank;
-
-    if (lead < 0 || lead > 2) {
-        return infer_node_fail(g, node, "rank %d is not in 3 .. 5", x->rank);
-    }
-
     if (!admitted(param, x->dtype)) {
         return infer_node_fail(g, node, "%s is not supported",
                                infer_dtype_name(x->dtype));
@@ -96,19 +69,8 @@ pool_shape(infer_graph_t *g, const infer_node_t *node)
         return infer_node_fail(g, node, "has no indices to give");
     }
 
-    if (check_window(g, node, lead) != 0) {
+    if (infer_pool_shape(g, node, param, dim) != 0) {
         return -1;
-    }
-
-    dim[0] = x->dim[0];
-    dim[x->rank - 1] = x->dim[x->rank - 1];
-
-    for (int i = lead; i < 3; i++) {
-        if (output_size(g, node, i, x->dim[i - lead + 1],
-                        &dim[i - lead + 1]) != 0)
-        {
-            return -1;
-        }
     }
 
     infer_set_result(node->out[0], x->dtype, x->rank, dim);
@@ -121,12 +83,44 @@ pool_shape(infer_graph_t *g, const infer_node_t *node)
 }
 
 
+int
+infer_pool_shape(infer_graph_t *g, const infer_node_t *node,
+    const infer_pool_t *param, infer_dim_t *dim)
+{
+    int                   lead;
+    const infer_value_t  *x = node->in[0];
+
+    lead = 5 - x->rank;
+
+    if (lead < 0 || lead > 2) {
+        return infer_node_fail(g, node, "rank %d is not in 3 .. 5", x->rank);
+    }
+
+    if (check_window(g, node, &param->window, lead) != 0) {
+        return -1;
+    }
+
+    dim[0] = x->dim[0];
+    dim[x->rank - 1] = x->dim[x->rank - 1];
+
+    for (int i = lead; i < 3; i++) {
+        if (output_size(g, node, param, i, x->dim[i - lead + 1],
+                        &dim[i - lead + 1]) != 0)
+        {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* lead: how many of the three dimensions are not there. */
 static int
-check_window(infer_graph_t *g, const infer_node_t *node, int lead)
+check_window(infer_graph_t *g, const infer_node_t *node,
+    const infer_window_t *w, int lead)
 {
-    int64_t                extent;
-    const infer_window_t  *w = &node->param.pool.window;
+    int64_t  extent;
 
     for (int i = 0; i < 3; i++) {
         if (w->kernel[i] < 1 || w->stride[i] < 1 || w->dilation[i] < 1) {
@@ -161,11 +155,10 @@ check_window(infer_graph_t *g, const infer_node_t *node, int lead)
  * a window must still start inside the input or the padding before it.
  */
 static int
-output_size(infer_graph_t *g, const infer_node_t *node, int i, infer_dim_t in,
-    infer_dim_t *out)
+output_size(infer_graph_t *g, const infer_node_t *node,
+    const infer_pool_t *param, int i, infer_dim_t in, infer_dim_t *out)
 {
     int64_t                n, room, stride;
-    const infer_pool_t    *param = &node->param.pool;
     const infer_window_t  *w = &param->window;
 
     if (in.batch != 0 || in.base < 1 || in.base > INT32_MAX) {
@@ -219,23 +212,28 @@ pool_scratch(const infer_call_t *call)
 {
     const infer_tensor_t  *x = call->in[0];
 
+    if (x->dtype == INFER_U8) {
+        return infer_pool_u8_scratch(call, &call->param->pool.window);
+    }
+
     /* the taps of a row, and the row that they are taken from */
     return (size_t) call->param->pool.window.kernel[2]
-           * sizeof(infer_tap_f32_t)
+           * sizeof(infer_tap_t)
            + (size_t) x->dim[x->rank - 2] * (size_t) x->dim[x->rank - 1]
              * sizeof(float);
 }
 
 
-static void
-pool_init(pool_t *p, const infer_call_t *call)
+void
+infer_pooling_init(infer_pooling_t *p, const infer_call_t *call,
+    const infer_pool_t *param)
 {
     int                    j;
     const infer_tensor_t  *x = call->in[0], *y = call->out[0];
 
     p->call = call;
-    p->param = &call->param->pool;
-    p->window = &p->param->window;
+    p->param = param;
+    p->window = &param->window;
     p->channels = x->dim[x->rank - 1];
 
     for (int i = 0; i < 3; i++) {
@@ -247,10 +245,10 @@ pool_init(pool_t *p, const infer_call_t *call)
 
 
 /* The taps of output o that lie at low <= position < high. */
-static taps_t
-taps_between(const pool_t *p, int i, int64_t o, int64_t low, int64_t high)
+static infer_pool_taps_t
+taps_between(const infer_pooling_t *p, int i, int64_t o, int64_t low, int64_t high)
 {
-    taps_t   t;
+    infer_pool_taps_t   t;
     int64_t  start, dilation;
 
     dilation = p->window->dilation[i];
@@ -264,8 +262,8 @@ taps_between(const pool_t *p, int i, int64_t o, int64_t low, int64_t high)
 }
 
 
-static taps_t
-taps_inside(const pool_t *p, int i, int64_t o)
+infer_pool_taps_t
+infer_pool_taps_inside(const infer_pooling_t *p, int i, int64_t o)
 {
     return taps_between(p, i, o, 0, p->in[i]);
 }
@@ -278,8 +276,8 @@ row_f32(void *arg, size_t i, size_t slot)
 {
     float                 *y, *sum;
     int64_t                at[4];
-    const pool_t          *p = arg;
-    infer_tap_f32_t       *tap;
+    const infer_pooling_t          *p = arg;
+    infer_tap_t       *tap;
     const infer_binary_t   bin = {
         .kind = p->param->average ? INFER_ADD : INFER_MAX
     };
@@ -307,17 +305,17 @@ row_f32(void *arg, size_t i, size_t slot)
 
 /* All rows under the window of output (n, od, oh) into one; 0: none. */
 static int
-combine_rows(const pool_t *p, const infer_binary_t *bin, const int64_t *at,
+combine_rows(const infer_pooling_t *p, const infer_binary_t *bin, const int64_t *at,
     float *sum)
 {
     int                    any;
-    taps_t                 d, h;
+    infer_pool_taps_t                 d, h;
     int64_t                row, n;
     const float           *x;
     const infer_window_t  *w = p->window;
 
-    d = taps_inside(p, 0, at[1]);
-    h = taps_inside(p, 1, at[2]);
+    d = infer_pool_taps_inside(p, 0, at[1]);
+    h = infer_pool_taps_inside(p, 1, at[2]);
     n = p->in[2] * p->channels;
     any = 0;
 
@@ -347,10 +345,10 @@ combine_rows(const pool_t *p, const infer_binary_t *bin, const int64_t *at,
 
 /* The columns under each window: outputs with the same taps at once. */
 static void
-combine_columns(const pool_t *p, infer_tap_f32_t *tap, const float *sum,
+combine_columns(const infer_pooling_t *p, infer_tap_t *tap, const float *sum,
     float *y)
 {
-    taps_t                 t, next;
+    infer_pool_taps_t                 t, next;
     int64_t                n;
     infer_pool_f32_t       row;
     const infer_window_t  *w = p->window;
@@ -360,10 +358,10 @@ combine_columns(const pool_t *p, infer_tap_f32_t *tap, const float *sum,
     row.sum = p->param->average;
 
     for (int64_t o = 0; o < p->out[2]; o += n) {
-        t = taps_inside(p, 2, o);
+        t = infer_pool_taps_inside(p, 2, o);
 
         for (n = 1; o + n < p->out[2]; n++) {
-            next = taps_inside(p, 2, o + n);
+            next = infer_pool_taps_inside(p, 2, o + n);
 
             if (next.first != t.first || next.end != t.end) {
                 break;
@@ -392,7 +390,7 @@ combine_columns(const pool_t *p, infer_tap_f32_t *tap, const float *sum,
 
 /* Outputs of windows without a tap. */
 static void
-fill(const pool_t *p, float *y, int64_t n)
+fill(const infer_pooling_t *p, float *y, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         y[i] = p->param->average ? 0 : -INFINITY;
@@ -402,7 +400,7 @@ fill(const pool_t *p, float *y, int64_t n)
 
 /* Divides each output by its count, outputs with equal counts at once. */
 static void
-divide_row(const pool_t *p, const int64_t *at, float *y)
+divide_row(const infer_pooling_t *p, const int64_t *at, float *y)
 {
     float                 count;
     int64_t               first, next, here[4];
@@ -412,12 +410,12 @@ divide_row(const pool_t *p, const int64_t *at, float *y)
 
     for (first = 0; first < p->out[2]; first = next) {
         here[3] = first;
-        count = (float) divisor(p, here);
+        count = (float) infer_pool_divisor(p, here);
 
         for (next = first + 1; next < p->out[2]; next++) {
             here[3] = next;
 
-            if ((float) divisor(p, here) != count) {
+            if ((float) infer_pool_divisor(p, here) != count) {
                 break;
             }
         }
@@ -430,15 +428,10 @@ divide_row(const pool_t *p, const int64_t *at, float *y)
 }
 
 
-/*
- * The elements that an average is over: those of the input, or those of input
- * and padding (but not what a window rounded up covers beyond the padding).
- * A dilated window may have none: 1, so that the result is 0.
- */
-static int64_t
-divisor(const pool_t *p, const int64_t *at)
+int64_t
+infer_pool_divisor(const infer_pooling_t *p, const int64_t *at)
 {
-    taps_t                 t;
+    infer_pool_taps_t                 t;
     int64_t                n = 1;
     const infer_window_t  *w = p->window;
 
@@ -447,7 +440,7 @@ divisor(const pool_t *p, const int64_t *at)
             t = taps_between(p, i, at[i + 1], -(int64_t) w->before[i],
                              p->in[i] + w->after[i]);
         } else {
-            t = taps_inside(p, i, at[i + 1]);
+            t = infer_pool_taps_inside(p, i, at[i + 1]);
         }
 
         n *= t.end > t.first ? t.end - t.first : 0;
@@ -463,7 +456,7 @@ static void
 row_pixels(void *arg, size_t i, size_t slot)
 {
     int64_t        at[4];
-    const pool_t  *p = arg;
+    const infer_pooling_t  *p = arg;
 
     (void) slot;
 
@@ -478,7 +471,7 @@ row_pixels(void *arg, size_t i, size_t slot)
 
 
 static int64_t
-flat_index(const pool_t *p, int64_t n, int64_t c, const int64_t *pos)
+flat_index(const infer_pooling_t *p, int64_t n, int64_t c, const int64_t *pos)
 {
     int64_t  plane;
 
@@ -494,10 +487,10 @@ flat_index(const pool_t *p, int64_t n, int64_t c, const int64_t *pos)
 
 /* Steps to the first tap of output at[]; 0 where there is none. */
 static int
-taps_begin(const pool_t *p, const int64_t *at, walk_t *walk)
+taps_begin(const infer_pooling_t *p, const int64_t *at, walk_t *walk)
 {
     for (int i = 0; i < 3; i++) {
-        walk->taps[i] = taps_inside(p, i, at[i + 1]);
+        walk->taps[i] = infer_pool_taps_inside(p, i, at[i + 1]);
         walk->k[i] = walk->taps[i].first;
 
         if (walk->taps[i].first >= walk->taps[i].end) {
@@ -512,7 +505,7 @@ taps_begin(const pool_t *p, const int64_t *at, walk_t *walk)
 
 
 static int
-taps_next(const pool_t *p, const int64_t *at, walk_t *walk)
+taps_next(const infer_pooling_t *p, const int64_t *at, walk_t *walk)
 {
     for (int i = 2; i >= 0; i--) {
         if (++walk->k[i] < walk->taps[i].end) {
@@ -528,7 +521,7 @@ taps_next(const pool_t *p, const int64_t *at, walk_t *walk)
 
 
 static void
-taps_locate(const pool_t *p, const int64_t *at, walk_t *walk)
+taps_locate(const infer_pooling_t *p, const int64_t *at, walk_t *walk)
 {
     const infer_window_t  *w = p->window;
 
@@ -555,7 +548,7 @@ pixel_offset(const int64_t *dim, int64_t channels, int64_t n,
 #define MAX_PIXEL(T, name, lowest, is_nan)                                   \
                                                                              \
 static void                                                                  \
-name(const pool_t *p, const int64_t *at)                                     \
+name(const infer_pooling_t *p, const int64_t *at)                                     \
 {                                                                            \
     int       first = 1, more;                                               \
     T        *y;                                                             \
@@ -605,7 +598,7 @@ MAX_PIXEL(int64_t, max_i64, INT64_MIN, NEVER)
 
 
 static void
-average_f64(const pool_t *p, const int64_t *at)
+average_f64(const infer_pooling_t *p, const int64_t *at)
 {
     int            more;
     double        *y;
@@ -613,7 +606,7 @@ average_f64(const pool_t *p, const int64_t *at)
     int64_t        n;
     const double  *x;
 
-    n = divisor(p, at);
+    n = infer_pool_divisor(p, at);
     y = (double *) p->call->out[0]->data
         + pixel_offset(p->out, p->channels, at[0], at + 1);
 
@@ -639,14 +632,14 @@ average_f64(const pool_t *p, const int64_t *at)
 static void
 pool_run(const infer_call_t *call)
 {
-    pool_t                 p;
+    infer_pooling_t        p;
     const infer_tensor_t  *x = call->in[0];
 
     if (infer_numel(call->out[0]) == 0) {
         return;
     }
 
-    pool_init(&p, call);
+    infer_pooling_init(&p, call, &call->param->pool);
 
     switch (x->dtype) {
     case INFER_F32:
@@ -662,6 +655,11 @@ pool_run(const infer_call_t *call)
         break;
 
     case INFER_U8:
+        if (call->n_out == 1) {
+            infer_pool_u8_run(&p);
+            return;
+        }
+
         p.pixel = max_u8;
         break;
 

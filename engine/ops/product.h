@@ -26,7 +26,7 @@ enum {
  * + tap * tap_step], o counting through all groups.  K = tap * C + c.
  */
 typedef struct {
-    const void  *data;                 /* floats, not aligned */
+    const void  *data;                 /* not aligned */
     size_t       channel;
     size_t       depth;
     size_t       tap_step;
@@ -86,6 +86,15 @@ void infer_product_pack(const infer_node_t *node, const infer_weights_t *w,
 void infer_product_pack_panel(const infer_node_t *node,
     const infer_weights_t *w, size_t first, size_t lanes, float *dst,
     size_t step, float *bias);
+
+/*
+ * What fully connected layers share, whatever the dtype: the result's
+ * dimensions, the weights (K, N) or (N, K), and the multiply-accumulates.
+ */
+int infer_fc_shape(infer_graph_t *g, const infer_node_t *node,
+    int w_rows_are_n, infer_dim_t *dim);
+infer_weights_t infer_fc_weights(const infer_node_t *node, int w_rows_are_n);
+uint64_t infer_fc_macs(const infer_node_t *node);
 
 /* The residual of a conv or fc, NULL where it has none. */
 const float *infer_product_residual(const infer_call_t *call);

@@ -26,5 +26,13 @@ const infer_op_t *const infer_op_table[INFER_OPS] = {
     &infer_op_expand,
     &infer_op_gather,
     &infer_op_resize,
-    &infer_op_affine
+    &infer_op_affine,
+    &infer_op_quantize,
+    &infer_op_dequantize,
+    &infer_op_dynamic_quantize,
+    &infer_op_qconv,
+    &infer_op_qfc,
+    &infer_op_qbinary,
+    &infer_op_qpool,
+    &infer_op_table_lookup
 };

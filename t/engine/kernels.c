@@ -274,7 +274,7 @@ pool_agrees(const infer_kernels_t *kernels, size_t width, size_t channels,
     float             *x = random_floats((width * 2 + taps) * channels);
     float             *c = filled(n + 1, CANARY);
     float             *expected = filled(n + 1, CANARY), *at;
-    infer_tap_f32_t   *tap = malloc(taps * sizeof(infer_tap_f32_t));
+    infer_tap_t       *tap = malloc(taps * sizeof(infer_tap_t));
     infer_pool_f32_t   p = {
         .tap = tap, .taps = taps, .width = width, .channels = channels,
         .sum = sum, .c = c
@@ -383,7 +383,7 @@ depthwise_agrees(const infer_kernels_t *kernels, size_t width,
     float                  *r = random_floats(n);
     float                  *c = filled(n + 1, CANARY);
     float                  *expected = filled(n + 1, CANARY);
-    infer_tap_f32_t        *tap = malloc(taps * sizeof(infer_tap_f32_t));
+    infer_tap_t            *tap = malloc(taps * sizeof(infer_tap_t));
     infer_depthwise_f32_t   d = {
         .tap = tap, .taps = taps, .width = width, .channels = channels,
         .panels = w, .bias = bias, .residual = residual ? r : NULL, .c = c,
@@ -400,7 +400,7 @@ depthwise_agrees(const infer_kernels_t *kernels, size_t width,
             sum = bias[j];
 
             for (size_t t = 0; t < taps; t++) {
-                sum = fmaf(tap[t].x[i * tap[t].step + j],
+                sum = fmaf(((const float *) tap[t].x)[i * tap[t].step + j],
                            w[(j / 16 * taps + t) * 16 + j % 16], sum);
             }
 

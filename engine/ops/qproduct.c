@@ -1,0 +1,565 @@
+/*
+ * The driver of integer products.  A task is some blocks of rows times some
+ * panels: its rows are gathered into scratch once, unless they can be read
+ * where they are, and the blocks share each stretch of panels, which comes
+ * from the second cache.  K is never cut: a row is four times shorter than
+ * one of floats.
+ */
+
+#include <string.h>
+
+#include "ops/qproduct.h"
+
+
+#define PANEL          INFER_PANEL
+
+/* Products in a sum that cannot overflow, bias aside: 2^31 / (255 * 128). */
+#define MAX_K          65793
+
+/* Sizes for a second cache of 1 MB or more, half of it for weights. */
+#define WEIGHTS_BYTES  ((size_t) 512 << 10)
+#define GATHER_BYTES   ((size_t) 64 << 10)
+#define SHARED_BYTES   ((size_t) 512 << 10)    /* where blocks share panels */
+#define STRETCH_BYTES  ((size_t) 256 << 10)
+
+/* Columns that are computed before an activation is. */
+#define STRETCH_PANELS  32
+
+/* Multiply-accumulates below which a task is not worth handing out, and
+   from which on more rows to a task gain nothing. */
+#define SMALL_TASK     ((size_t) 512 << 10)
+#define LARGE_TASK     ((size_t) 8 << 20)
+
+/* Rows this many bytes apart share a set of the first cache. */
+#define CACHE_WAY      4096
+
+
+typedef struct {
+    const infer_qproduct_t   *product;
+    infer_qpacked_t           packed;
+    infer_end_t               end;
+    int                       direct;      /* the kernel gives the results */
+    size_t                    panels;      /* of a group */
+    size_t                    stretch;     /* panels at a time */
+    size_t                    block;       /* rows of a tile */
+    size_t                    blocks;      /* tiles for all rows */
+    size_t                    shared;      /* tiles that share panels */
+    size_t                    ld;          /* of gathered rows; 0: in place */
+    size_t                    row_tasks;
+    size_t                    column_tasks;
+} split_t;
+
+/* Rows row .. end - 1 of a group, from `a` on; panels panel .. last - 1. */
+typedef struct {
+    const uint8_t            *a;
+    size_t                    lda;
+    size_t                    group;
+    size_t                    row;
+    size_t                    end;
+    size_t                    panel;
+    size_t                    last;
+    float                    *numbers;     /* where not direct */
+} region_t;
+
+
+static int check_vector(infer_graph_t *g, const infer_node_t *node, int i);
+static void pack_panel(const infer_weights_t *w, size_t first, size_t lanes,
+    int8_t *panel, int32_t *sums);
+static int load_vector(const infer_node_t *node, int i, size_t first,
+    size_t n, float *floats, int32_t *integers);
+static void split_rows(split_t *s, const infer_qproduct_t *p);
+static void split_tasks(split_t *s);
+static void run_task(void *arg, size_t i, size_t slot);
+static const uint8_t *gather_rows(const split_t *s, const region_t *r,
+    uint8_t *dst);
+static void run_region(const split_t *s, const region_t *r);
+static void run_tile(const split_t *s, const region_t *r, size_t row,
+    size_t panel, size_t last);
+
+
+static size_t
+ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+
+static size_t
+min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+
+/* K as it lies in panels. */
+static size_t
+padded(size_t k)
+{
+    return ceil_div(k, 4) * 4;
+}
+
+
+/* ---- the shape rule --------------------------------------------------- */
+
+int
+infer_qproduct_check_weights(infer_graph_t *g, const infer_node_t *node,
+    int32_t zero)
+{
+    infer_dim_t           n;
+    const infer_value_t  *x = node->in[INFER_IN_X];
+    const infer_value_t  *w = node->in[INFER_IN_WEIGHTS];
+
+    if (w->data == NULL || w->varied[0] != NULL) {
+        return infer_node_fail(g, node, "the weights are not constant");
+    }
+
+    if (x->dtype != INFER_U8 || w->dtype != INFER_I8) {
+        return infer_node_fail(g, node, "input %s and weights %s: must be "
+                               "uint8 and int8", infer_dtype_name(x->dtype),
+                               infer_dtype_name(w->dtype));
+    }
+
+    if (infer_value_numel(w, &n) != 0 || n.batch != 0 || n.base < 1
+        || n.base > INT32_MAX)
+    {
+        return infer_node_fail(g, node, "the weights have no elements, or "
+                               "too many");
+    }
+
+    if (zero < 0 || zero > 255) {
+        return infer_node_fail(g, node, "the input's zero point, %d, is no "
+                               "uint8", (int) zero);
+    }
+
+    return 0;
+}
+
+
+int
+infer_qproduct_check(infer_graph_t *g, const infer_node_t *node,
+    const infer_requantize_t *end, uint64_t k)
+{
+    if (k >= MAX_K) {
+        return infer_node_fail(g, node, "sums of %llu products may overflow",
+                               (unsigned long long) k);
+    }
+
+    if (check_vector(g, node, INFER_IN_BIAS) != 0
+        || check_vector(g, node, INFER_IN_SCALE) != 0)
+    {
+        return -1;
+    }
+
+    if (end->dtype == INFER_I32 && node->n_in > INFER_IN_BIAS
+        && node->in[INFER_IN_BIAS] != NULL
+        && node->in[INFER_IN_BIAS]->dtype != INFER_I32)
+    {
+        return infer_node_fail(g, node, "the bias of an int32 result is %s",
+                               infer_dtype_name(node->in[INFER_IN_BIAS]
+                                                ->dtype));
+    }
+
+    return infer_requantize_check(g, node, end);
+}
+
+
+static int
+check_vector(infer_graph_t *g, const infer_node_t *node, int i)
+{
+    int                   integers;
+    const char           *what = i == INFER_IN_BIAS ? "bias" : "scale";
+    infer_dim_t           n;
+    const infer_value_t  *v;
+
+    if (i >= node->n_in || node->in[i] == NULL) {
+        return 0;
+    }
+
+    v = node->in[i];
+    n = node->out[0]->dim[node->out[0]->rank - 1];
+    integers = i == INFER_IN_BIAS && v->dtype == INFER_I32;
+
+    if (v->data == NULL || v->varied[0] != NULL) {
+        return infer_node_fail(g, node, "the %s is not constant", what);
+    }
+
+    if ((v->dtype != INFER_F32 && !integers) || v->rank != 1
+        || !infer_dim_equal(v->dim[0], n))
+    {
+        return infer_node_fail(g, node, "the %s must be %lld numbers", what,
+                               (long long) n.base);
+    }
+
+    return 0;
+}
+
+
+/* ---- packing ---------------------------------------------------------- */
+
+size_t
+infer_qproduct_pack_size(const infer_weights_t *w)
+{
+    /* in bounds: see infer_qproduct_check_weights */
+    return w->groups * ceil_div(w->n, PANEL) * PANEL
+           * (padded(w->c * w->taps) + 2 * sizeof(int32_t)
+              + 2 * sizeof(float));
+}
+
+
+void
+infer_qproduct_packed(infer_qpacked_t *p, const void *packed, size_t groups,
+    size_t n, size_t k)
+{
+    size_t  columns = ceil_div(n, PANEL) * PANEL;
+
+    p->vector = columns;
+    p->step = PANEL * padded(k);
+    p->panels = packed;
+    p->start = (const void *) (p->panels + groups * columns * padded(k));
+    p->weights = p->start + groups * columns;
+    p->scale = (const float *) (p->weights + groups * columns);
+    p->bias = p->scale + groups * columns;
+}
+
+
+void
+infer_qproduct_pack(const infer_node_t *node, const infer_weights_t *w,
+    int32_t zero, const infer_requantize_t *end, void *dst)
+{
+    float            scale[PANEL], bias[PANEL], by;
+    size_t           first, lanes, at = 0;
+    int32_t          start[PANEL], sums[PANEL];
+    infer_qpacked_t  p;
+
+    infer_qproduct_packed(&p, dst, w->groups, w->n, w->c * w->taps);
+
+    by = end->dtype != INFER_F32
+         && infer_requantize_is_direct((infer_dtype_t) end->dtype, &end->act)
+         && end->dtype != INFER_I32 ? end->out.scale : 1;
+
+    for (size_t g = 0; g < w->groups; g++) {
+        for (size_t n = 0; n < w->n; n += PANEL, at += PANEL) {
+            first = g * w->n + n;
+            lanes = min_size(w->n - n, PANEL);
+
+            for (size_t i = 0; i < PANEL; i++) {
+                scale[i] = 1;
+                bias[i] = 0;
+                start[i] = 0;
+            }
+
+            load_vector(node, INFER_IN_SCALE, first, lanes, scale, NULL);
+            load_vector(node, INFER_IN_BIAS, first, lanes, bias, start);
+            pack_panel(w, first, lanes,
+                       (int8_t *) p.panels + at / PANEL * p.step, sums);
+
+            for (size_t i = 0; i < PANEL; i++) {
+                start[i] = (int32_t) ((uint32_t) start[i]
+                                      - (uint32_t) zero * (uint32_t) sums[i]);
+                scale[i] /= by;
+                bias[i] /= by;
+            }
+
+            memcpy((int32_t *) p.start + at, start, sizeof(start));
+            memcpy((int32_t *) p.weights + at, sums, sizeof(sums));
+            memcpy((float *) p.scale + at, scale, sizeof(scale));
+            memcpy((float *) p.bias + at, bias, sizeof(bias));
+        }
+    }
+}
+
+
+/* Of a constant, from element `first` on: floats, or integers. */
+static int
+load_vector(const infer_node_t *node, int i, size_t first, size_t n,
+    float *floats, int32_t *integers)
+{
+    void  *dst = floats;
+
+    if (i >= node->n_in || node->in[i] == NULL) {
+        return 0;
+    }
+
+    if (node->in[i]->dtype == INFER_I32) {
+        dst = integers;
+    }
+
+    /* as it is mapped: not aligned; both are four bytes */
+    memcpy(dst, (const unsigned char *) node->in[i]->data + 4 * first, 4 * n);
+
+    return 1;
+}
+
+
+/* Outputs first .. first + lanes - 1, and the sums of their weights. */
+static void
+pack_panel(const infer_weights_t *w, size_t first, size_t lanes,
+    int8_t *panel, int32_t *sums)
+{
+    size_t         k;
+    const int8_t  *from;
+
+    memset(panel, 0, PANEL * padded(w->c * w->taps));
+    memset(sums, 0, PANEL * sizeof(int32_t));
+
+    for (size_t tap = 0; tap < w->taps; tap++) {
+        for (size_t c = 0; c < w->c; c++) {
+            k = tap * w->c + c;
+            from = (const int8_t *) w->data + first * w->channel
+                   + c * w->depth + tap * w->tap_step;
+
+            for (size_t i = 0; i < lanes; i++) {
+                panel[k / 4 * 4 * PANEL + 4 * i + k % 4] =
+                    from[i * w->channel];
+                sums[i] += from[i * w->channel];
+            }
+        }
+    }
+}
+
+
+/* ---- running ---------------------------------------------------------- */
+
+size_t
+infer_qproduct_scratch(const infer_qproduct_t *p)
+{
+    split_t  s;
+
+    split_rows(&s, p);
+
+    return s.shared * s.block * s.ld
+           + (s.direct ? 0 : s.block * s.stretch * PANEL * sizeof(float));
+}
+
+
+void
+infer_qproduct_run(const infer_qproduct_t *p)
+{
+    split_t  s;
+
+    if (p->rows == 0) {
+        return;
+    }
+
+    split_rows(&s, p);
+    split_tasks(&s);
+
+    infer_qproduct_packed(&s.packed, p->call->packed, p->groups, p->n, p->k);
+    infer_end_init(&s.end, p->end, p->call);
+
+    s.end.ldc = s.end.ldr = p->groups * p->n;
+
+    infer_parallel_for(p->call, run_task, &s,
+                       p->groups * s.row_tasks * s.column_tasks);
+}
+
+
+/* What does not depend on how many threads there are. */
+static void
+split_rows(split_t *s, const infer_qproduct_t *p)
+{
+    size_t  bytes, work, k = padded(p->k);
+
+    s->product = p;
+    s->direct = infer_requantize_is_direct((infer_dtype_t) p->end->dtype,
+                                           &p->end->act);
+    s->panels = ceil_div(p->n, PANEL);
+    s->stretch = STRETCH_BYTES / (PANEL * k) / 2 * 2;
+    s->stretch = min_size(s->stretch + (s->stretch == 0) * 2, STRETCH_PANELS);
+    s->blocks = ceil_div(p->rows, p->call->kernels->integer->tile_rows);
+    s->block = s->blocks > 0 ? ceil_div(p->rows, s->blocks) : 0;
+    s->shared = 1;
+    s->ld = 0;
+
+    if (p->field != NULL || p->k % 4 != 0
+        || (p->lda % CACHE_WAY == 0 && s->block > 8))
+    {
+        s->ld = ceil_div(p->k, 64) * 64;
+        s->ld += s->ld % CACHE_WAY == 0 ? 64 : 0;
+    }
+
+    if (s->blocks == 0) {
+        return;
+    }
+
+    bytes = s->block * (s->ld ? s->ld : k);
+    work = s->block * k * s->panels * PANEL;
+
+    if (s->panels * PANEL * k > WEIGHTS_BYTES) {
+        s->shared = SHARED_BYTES / bytes;
+    } else {
+        s->shared = min_size(GATHER_BYTES / bytes, LARGE_TASK / work);
+    }
+
+    s->shared = min_size(s->shared, s->blocks);
+    s->shared += s->shared == 0;
+}
+
+
+/* Two tasks for each thread, by rows, then by columns. */
+static void
+split_tasks(split_t *s)
+{
+    size_t                   slots, tasks, work;
+    const infer_qproduct_t  *p = s->product;
+    const infer_parallel_t  *parallel = p->call->parallel;
+
+    slots = parallel != NULL ? parallel->slots : 1;
+
+    s->row_tasks = ceil_div(s->blocks, s->shared);
+    s->column_tasks = 1;
+
+    if (slots == 1) {
+        return;
+    }
+
+    work = p->rows * p->k * s->panels * PANEL;
+    tasks = ceil_div(2 * slots, p->groups);
+    tasks = min_size(tasks, ceil_div(work, SMALL_TASK));
+
+    if (s->row_tasks >= tasks) {
+        return;
+    }
+
+    if (s->panels * PANEL * p->k <= WEIGHTS_BYTES) {
+        s->shared = ceil_div(s->blocks, min_size(tasks, s->blocks));
+        s->row_tasks = ceil_div(s->blocks, s->shared);
+    }
+
+    /* only one where each task must gather the same rows again */
+    tasks = s->ld != 0 ? ceil_div(tasks, 2) : tasks;
+
+    s->column_tasks = min_size(ceil_div(tasks, s->row_tasks),
+                               ceil_div(s->panels, 2));
+}
+
+
+/* Tasks have an even number of panels, but the last. */
+static size_t
+first_panel(const split_t *s, size_t column)
+{
+    return column == s->column_tasks
+           ? s->panels : s->panels * column / s->column_tasks / 2 * 2;
+}
+
+
+static void
+run_task(void *arg, size_t i, size_t slot)
+{
+    size_t                   column;
+    uint8_t                 *scratch;
+    split_t                 *s = arg;
+    region_t                 r;
+    const infer_qproduct_t  *p = s->product;
+
+    /* neighbouring tasks read the same rows */
+    column = i % s->column_tasks;
+    i /= s->column_tasks;
+    r.group = i % p->groups;
+    r.row = i / p->groups * s->shared * s->block;
+    r.end = min_size(p->rows, r.row + s->shared * s->block);
+    r.panel = first_panel(s, column);
+    r.last = first_panel(s, column + 1);
+
+    scratch = infer_scratch(p->call, slot);
+    r.numbers = (float *) (scratch + s->shared * s->block * s->ld);
+
+    if (s->ld == 0) {
+        r.a = p->a + r.row * p->lda + r.group * p->k;
+        r.lda = p->lda;
+
+    } else {
+        r.a = gather_rows(s, &r, scratch);
+        r.lda = s->ld;
+    }
+
+    run_region(s, &r);
+}
+
+
+static const uint8_t *
+gather_rows(const split_t *s, const region_t *r, uint8_t *dst)
+{
+    const infer_qproduct_t  *p = s->product;
+
+    if (p->field != NULL) {
+        infer_field_gather(p->field, r->group, r->row, r->end - r->row, dst,
+                           s->ld);
+        return dst;
+    }
+
+    for (size_t i = r->row; i < r->end; i++) {
+        memcpy(dst + (i - r->row) * s->ld,
+               p->a + i * p->lda + r->group * p->k, p->k);
+    }
+
+    return dst;
+}
+
+
+static void
+run_region(const split_t *s, const region_t *r)
+{
+    size_t  last;
+
+    for (size_t panel = r->panel; panel < r->last; panel += s->stretch) {
+        last = min_size(panel + s->stretch, r->last);
+
+        for (size_t row = r->row; row < r->end; row += s->block) {
+            run_tile(s, r, row, panel, last);
+        }
+    }
+}
+
+
+static void
+run_tile(const split_t *s, const region_t *r, size_t row, size_t panel,
+    size_t last)
+{
+    size_t                   vector, at, size;
+    infer_end_t              end = s->end;
+    infer_tile_u8_t          tile;
+    unsigned char           *c;
+    const infer_qproduct_t  *p = s->product;
+
+    vector = r->group * s->packed.vector + panel * PANEL;
+    at = row * end.ldc + r->group * p->n + panel * PANEL;
+    size = infer_dtype_size((infer_dtype_t) p->end->dtype);
+    c = (unsigned char *) p->call->out[0]->data + at * size;
+
+    tile.a = r->a + (row - r->row) * r->lda;
+    tile.lda = r->lda;
+    tile.rows = min_size(s->block, r->end - row);
+    tile.k = padded(p->k);
+    tile.n = min_size(p->n, last * PANEL) - panel * PANEL;
+    tile.panels = s->packed.panels
+                  + (r->group * s->panels + panel) * s->packed.step;
+    tile.start = s->packed.start + vector;
+    tile.end = &end;
+
+    end.scale = s->packed.scale + vector;
+    end.bias = s->packed.bias + vector;
+    end.residual = end.residual != NULL ? end.residual + at : NULL;
+
+    if (p->x_scale != NULL) {
+        end.weights = s->packed.weights + vector;
+        end.x_scale = p->x_scale + row * p->x_step;
+        end.x_zero = p->x_zero + row * p->x_step;
+        end.x_step = p->x_step;
+    }
+
+    end.c = c;
+
+    if (!s->direct && size == 1) {
+        end.c = r->numbers;
+        end.ldc = tile.n;
+    }
+
+    p->call->kernels->integer->tile_u8(&tile);
+
+    for (size_t i = 0; i < tile.rows && !s->direct; i++) {
+        infer_finish(p->call, (infer_dtype_t) p->end->dtype, &p->end->out,
+                     &p->end->act, (float *) end.c + i * end.ldc,
+                     c + i * s->end.ldc, tile.n);
+    }
+}
