@@ -15,7 +15,8 @@
 #include "kernels/variants.h"
 
 
-#define BLOCK_COLUMNS  128             /* of the widest tile */
+/* Sums of the largest tile: of 14 rows and 2 panels, or 3 and 4. */
+#define TILE_U8_SUMS  448
 
 
 /* v as 16 (or n) bytes; NaN becomes the lowest. */
@@ -111,7 +112,7 @@ end_block(const infer_end_t *e, const int32_t *acc, size_t lda, size_t row,
                              PANELS_##P(U8_MAC1, i) }
 #define U8_MAC1(p, i)      acc##i##_##p = vi_dot(acc##i##_##p, x, w##p);
 #define U8_STORE(i, P)     PANELS_##P(U8_STORE1, i)
-#define U8_STORE1(p, i)    vi_store_n(sums + i * BLOCK_COLUMNS + 16 * p,     \
+#define U8_STORE1(p, i)    vi_store_n(out + i * width + 16 * p,              \
                                       acc##i##_##p, 64);
 
 static inline uint32_t
@@ -129,8 +130,9 @@ four(const uint8_t *a)
 #define TILE_U8(R, P)                                                        \
 static void                                                                  \
 tile_u8_##R##x##P(const infer_tile_u8_t *t, size_t row, size_t col,          \
-    int32_t *sums)                                                           \
+    int32_t *out)                                                            \
 {                                                                            \
+    enum { width = 16 * P };                                                 \
     size_t          lda = t->lda;                                            \
     size_t          panel = t->k * 16;                                       \
     const uint8_t  *a = t->a + row * lda;                                    \
@@ -183,7 +185,7 @@ tile_u8_rows(const infer_tile_u8_t *t, size_t row, size_t rows)
                                       TILE_U8_NAME(3, 4) };
 #endif
     size_t     panels, left;
-    int32_t    sums[TILE_U8_MAX_ROWS * BLOCK_COLUMNS];
+    int32_t    sums[TILE_U8_SUMS] __attribute__((aligned(64)));
     tile_u8_t  tile;
 
     for (size_t col = 0; col < t->n; col += panels * 16) {
@@ -210,7 +212,7 @@ tile_u8_rows(const infer_tile_u8_t *t, size_t row, size_t rows)
 #endif
 
         tile(t, row, col, sums);
-        end_block(t->end, sums, BLOCK_COLUMNS, row, col, rows,
+        end_block(t->end, sums, panels * 16, row, col, rows,
                   left < panels * 16 ? left : panels * 16);
     }
 }
@@ -422,6 +424,33 @@ range_f32(const float *x, size_t n, float *range)
 }
 
 
+#define PEAK_U8_DECLARE(i, P)  vi  acc##i = vi_set1((uint32_t) seed[i]);
+#define PEAK_U8_DOT(i, P)      acc##i = vi_dot(acc##i, x, y);
+#define PEAK_U8_SUM(i, P)      x = vi_add(x, acc##i);
+
+/* As PEAK(R) of peak.h. */
+#define PEAK_U8(R)                                                           \
+static float                                                                 \
+peak_u8(const float *seed, size_t rounds, size_t *macs)                      \
+{                                                                            \
+    vi       x = vi_set1((uint32_t) seed[30]);                               \
+    vi       y = vi_set1((uint32_t) seed[31]);                               \
+    int32_t  sum[16];                                                        \
+                                                                             \
+    ROWS_##R(PEAK_U8_DECLARE, )                                              \
+                                                                             \
+    for (size_t i = 0; i < rounds; i++) {                                    \
+        ROWS_##R(PEAK_U8_DOT, )                                              \
+    }                                                                        \
+                                                                             \
+    ROWS_##R(PEAK_U8_SUM, )                                                  \
+    vi_store_n(sum, x, sizeof(sum));                                         \
+    *macs = rounds * R * 64;                                                 \
+                                                                             \
+    return (float) sum[0];                                                   \
+}
+
+
 #define INTEGER_KERNELS(ISA, ROWS)                                           \
 const infer_integer_kernels_t  infer_integer_kernels_##ISA = {               \
     .tile_rows = ROWS,                                                       \
@@ -432,7 +461,8 @@ const infer_integer_kernels_t  infer_integer_kernels_##ISA = {               \
     .quantize = quantize,                                                    \
     .dequantize_u8 = dequantize_u8,                                          \
     .dequantize_i32 = dequantize_i32,                                        \
-    .range_f32 = range_f32                                                   \
+    .range_f32 = range_f32,                                                  \
+    .peak_u8 = peak_u8                                                       \
 };
 
 #endif /* INFER_KERNELS_INTEGER_H */

@@ -247,6 +247,9 @@ typedef struct {
 
     /* range[0] = min(range[0], x..), range[1] = max; NaN is passed over. */
     void       (*range_f32)(const float *x, size_t n, float *range);
+
+    /* As peak_f32, of products of bytes. */
+    float      (*peak_u8)(const float *seed, size_t rounds, size_t *macs);
 } infer_integer_kernels_t;
 
 
