@@ -47,6 +47,7 @@ struct ngx_http_infer_workspace_s {
 /* one model file; locations that name the same file share it */
 typedef struct {
     ngx_str_t                    path;
+    size_t                       size;        /* of its memory in the zone */
     infer_model_t               *model;       /* in the zone, read-only */
     ngx_array_t                  locations;   /* ngx_http_infer_loc_conf_t * */
     ngx_uint_t                   threads;     /* the most of a location */
