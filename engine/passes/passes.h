@@ -35,6 +35,13 @@ int infer_pass_fuse(infer_graph_t *g);
 int infer_pass_affine(infer_graph_t *g);
 
 /*
+ * Makes operators on bytes of floats between dequantize and quantize, where
+ * there is such an operator; leaves the graph without a dequantize of computed
+ * scales.
+ */
+int infer_pass_integer(infer_graph_t *g);
+
+/*
  * Chooses the convolutions to compute by Winograd's transforms, whose weights
  * may grow by budget bytes in all.
  */
