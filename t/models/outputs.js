@@ -18,6 +18,8 @@ async function run(model, dir, ...inputs) {
         intraOpNumThreads: 1,
         interOpNumThreads: 1,
         logSeverityLevel: 3,
+        /* or signed activations are computed in floats */
+        extra: { session: { qdqisint8allowed: '1' } },
     });
 
     for (const input of inputs) {

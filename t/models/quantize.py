@@ -157,3 +157,18 @@ def quantize(model, ranges, signed=False, per_channel=True):
     """A QDQ model whose outputs are also the quantized tensors of all layers,
     and their names.  ranges: name -> (least, largest)."""
     return Quantizer(model, ranges, signed, per_channel).run()
+
+
+def cut(model, layers):
+    """The model in pieces: every layer takes the quantized tensors in front
+    of it from inputs of the model, NAME.in.  layers: name -> array."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    kinds = {np.dtype("u1"): TensorProto.UINT8,
+             np.dtype("i1"): TensorProto.INT8}
+    for name, a in layers.items():
+        model.graph.input.append(helper.make_tensor_value_info(
+            name + ".in", kinds[a.dtype], a.shape))
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in layers:
+            node.input[0] += ".in"
+    return model
