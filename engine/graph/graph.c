@@ -30,6 +30,7 @@ static int foldable(const infer_graph_t *g, const infer_node_t *node);
 static int fold(infer_graph_t *g, infer_node_t *node);
 static int fold_at(infer_graph_t *g, const infer_node_t *node, int64_t batch,
     void **result);
+static int keeps_quantized(const infer_node_t *node);
 static int align_constant(infer_graph_t *g, infer_value_t *v);
 static size_t constant_size(const infer_value_t *v);
 
@@ -393,7 +394,18 @@ fold(infer_graph_t *g, infer_node_t *node)
         }
     }
 
-    return 0;
+    return !varied && keeps_quantized(node) ? infer_quantized_keep(g, node)
+                                            : 0;
+}
+
+
+static int
+keeps_quantized(const infer_node_t *node)
+{
+    return node->id == INFER_OP_DEQUANTIZE
+           || (node->in[0] != NULL && node->in[0]->quantized != NULL
+               && (node->id == INFER_OP_RESHAPE
+                   || node->id == INFER_OP_TRANSPOSE));
 }
 
 

@@ -151,6 +151,20 @@ infer_value_t *infer_graph_constant(infer_graph_t *g, const char *name,
 /* A constant of one float, rank 0. */
 infer_value_t *infer_graph_scalar(infer_graph_t *g, float x);
 
+/* Bytes as a table of 256 elements: u8 0 .. 255, or i8 -128 .. 127. */
+infer_value_t *infer_graph_bytes(infer_graph_t *g, infer_dtype_t dtype);
+
+/* v, u8 or i8, as u8: 128 is added to i8. */
+infer_value_t *infer_graph_shifted(infer_graph_t *g, infer_value_t *v);
+
+/*
+ * What dynamic_quantize has computed for x, one number for all dimensions or
+ * for those from some dimension on, as numbers for the rows of x: v, or
+ * expanded to the dimensions of x but the last.
+ */
+infer_value_t *infer_graph_rows(infer_graph_t *g, infer_value_t *v,
+    const infer_value_t *x);
+
 /* The shape of v as an int64 constant of rank 1 (it may follow the batch). */
 infer_value_t *infer_graph_shape_of(infer_graph_t *g,
     const infer_value_t *v);
@@ -187,6 +201,29 @@ int infer_value_dims(infer_graph_t *g, const infer_value_t *v,
 /* The same where no element may follow the batch. */
 int infer_value_ints(infer_graph_t *g, const infer_value_t *v,
     int64_t *x, int max);
+
+
+/* Whether v has one element. */
+int infer_value_is_one(const infer_value_t *v);
+
+/*
+ * Gives the result of node, a dequantize of constants, or a reshape or
+ * transpose of what one has computed, its field `quantized`, where the
+ * dimension that has scales is still there.  0, or -1 with the error set.
+ */
+int infer_quantized_keep(infer_graph_t *g, const infer_node_t *node);
+
+/*
+ * q - zero, constants i8 or u8 (zero: one, or those of dimension axis; NULL:
+ * 0), as i8: in part[0], with part[1] NULL; where that is too small, q - zero
+ * is 2 * part[0] + part[1].  0, or -1 with the error set.
+ */
+int infer_weights_i8(infer_graph_t *g, const infer_value_t *q,
+    const infer_value_t *zero, int axis, infer_value_t **part);
+
+/* The sums of the columns of such a matrix: int32, a constant. */
+infer_value_t *infer_column_sums(infer_graph_t *g,
+    infer_value_t *const *part);
 
 
 /* ---- dimensions: base + batch * B ------------------------------------- */

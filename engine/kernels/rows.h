@@ -49,6 +49,7 @@ unary_f32(const infer_unary_t *u, const float *x, float *y, size_t n)
     UNARY(INFER_ABS, v_abs(v));
     UNARY(INFER_FLOOR, v_floor(v));
     UNARY(INFER_CEIL, v_ceil(v));
+    UNARY(INFER_ROUND, v_nearest(v));
     UNARY(INFER_RECIPROCAL, v_div(v_set1(1.0f), v));
     UNARY(INFER_LEAKYRELU, v_select(v_less(v, zero), v_mul(a, v), v));
     }

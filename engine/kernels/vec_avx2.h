@@ -122,9 +122,11 @@ v_fma(vf a, vf b, vf c)
 #define V_ROUND(a, TO)  _mm256_round_ps(a, (TO) | _MM_FROUND_NO_EXC)
 #define V_FLOOR(a)      V_ROUND(a, _MM_FROUND_TO_NEG_INF)
 #define V_CEIL(a)       V_ROUND(a, _MM_FROUND_TO_POS_INF)
+#define V_NEAREST(a)    V_ROUND(a, _MM_FROUND_TO_NEAREST_INT)
 
 V_OP1(v_floor, vf, vf, V_FLOOR)
 V_OP1(v_ceil, vf, vf, V_CEIL)
+V_OP1(v_nearest, vf, vf, V_NEAREST)
 
 
 /* ---- bits ------------------------------------------------------------- */

@@ -81,6 +81,13 @@ v_ceil(vf a)
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
 }
 
+static inline vf
+v_nearest(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT
+                                   | _MM_FROUND_NO_EXC);
+}
+
 
 /* ---- bits ------------------------------------------------------------- */
 

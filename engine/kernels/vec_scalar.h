@@ -110,6 +110,7 @@ V_OP2(v_div, vf, vf, vf, a.lane[i] / b.lane[i])
 V_OP1(v_sqrt, vf, vf, sqrtf(a.lane[i]))
 V_OP1(v_floor, vf, vf, floorf(a.lane[i]))
 V_OP1(v_ceil, vf, vf, ceilf(a.lane[i]))
+V_OP1(v_nearest, vf, vf, rintf(a.lane[i]))
 
 /* The second where the two are equal or one is NaN, as maxps and minps. */
 V_OP2(v_max, vf, vf, vf, a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i])

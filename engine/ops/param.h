@@ -72,6 +72,7 @@ typedef enum {
     INFER_CEIL,
     INFER_RECIPROCAL,
     INFER_LEAKYRELU,              /* x < 0 ? a * x : x */
+    INFER_ROUND,                  /* to nearest, ties to even */
     INFER_NOT,                    /* bool */
     INFER_UNARIES
 } infer_unary_kind_t;
@@ -324,7 +325,8 @@ typedef struct {
  * or i32, scale, zero point of x's dtype or NULL; out: (x - zero) * scale.
  * scale and zero point are constants: one element, or those of dimension
  * axis.  A constant that is dequantized keeps what it was: infer_value_t's
- * quantized.
+ * quantized.  What dynamic_quantize gave may be dequantized with all three of
+ * its results, until the pass for integers has seen it.
  */
 typedef struct {
     int32_t  axis;
@@ -339,6 +341,9 @@ typedef struct {
 typedef struct {
     int32_t  axis;
 } infer_dynamic_quantize_t;
+
+/* Sums of so many products of u8 and i8 fit in i32. */
+#define INFER_MAX_DEPTH  65792
 
 /* An integer tensor's meaning: (q - zero) * scale. */
 typedef struct {

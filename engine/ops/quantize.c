@@ -34,6 +34,7 @@ typedef struct {
 } rows_t;
 
 
+static int check_computed(infer_graph_t *g, const infer_node_t *node);
 static int check_runs(infer_graph_t *g, const infer_node_t *node,
     infer_dtype_t zero);
 static int check_vector(infer_graph_t *g, const infer_node_t *node,
@@ -107,7 +108,26 @@ dequantize_shape(infer_graph_t *g, const infer_node_t *node)
 
     infer_set_result(node->out[0], INFER_F32, x->rank, x->dim);
 
-    return check_runs(g, node, x->dtype);
+    return node->in[1]->data == NULL ? check_computed(g, node)
+                                     : check_runs(g, node, x->dtype);
+}
+
+
+/* What dynamic_quantize gave, all of it: the pass for integers takes it. */
+static int
+check_computed(infer_graph_t *g, const infer_node_t *node)
+{
+    const infer_node_t  *source = node->in[0]->producer;
+
+    if (source == NULL || source->id != INFER_OP_DYNAMIC_QUANTIZE
+        || node->n_in < 3 || node->in[1] != source->out[1]
+        || node->in[2] != source->out[2]
+        || node->param.quantize.axis != source->param.dynamic_quantize.axis)
+    {
+        return infer_node_fail(g, node, "the scale is not constant");
+    }
+
+    return 0;
 }
 
 

@@ -159,6 +159,7 @@ run_f64(const infer_unary_t *u, const double *x, double *y, size_t n)
     EACH(INFER_ABS, fabs(x[i]));
     EACH(INFER_FLOOR, floor(x[i]));
     EACH(INFER_CEIL, ceil(x[i]));
+    EACH(INFER_ROUND, rint(x[i]));
     EACH(INFER_RECIPROCAL, 1 / x[i]);
     EACH(INFER_LEAKYRELU, x[i] < 0 ? a * x[i] : x[i]);
     }

@@ -53,6 +53,7 @@ static int relay_reduce(infer_layout_t *l, const infer_node_t *node);
 static int relay_gather(infer_layout_t *l, const infer_node_t *node);
 static int relay_params(infer_layout_t *l, const infer_node_t *node);
 static int relay_reshape(infer_layout_t *l, const infer_node_t *node);
+static int relay_quantize(infer_layout_t *l, const infer_node_t *node);
 static int emit_viewed(infer_layout_t *l, const infer_node_t *node,
     const infer_param_t *param, infer_value_t *const *in,
     const int32_t *perm);
@@ -84,6 +85,9 @@ static const infer_layout_pt  relay[INFER_OPS] = {
     [INFER_OP_RESIZE] = relay_params,
     [INFER_OP_EXPAND] = relay_params,
     [INFER_OP_RESHAPE] = relay_reshape,
+    [INFER_OP_QUANTIZE] = relay_quantize,
+    [INFER_OP_DEQUANTIZE] = relay_quantize,
+    [INFER_OP_DYNAMIC_QUANTIZE] = relay_quantize,
 };
 
 
@@ -627,6 +631,54 @@ relay_reshape(infer_layout_t *l, const infer_node_t *node)
     }
 
     return emit_viewed(l, node, &param, &v, perm);
+}
+
+
+/*
+ * Constant scales belong to one dimension, wherever it lies; those that are
+ * computed to slices of the dimensions in front of axis, the inside of which
+ * may lie in any order.
+ */
+static int
+relay_quantize(infer_layout_t *l, const infer_node_t *node)
+{
+    infer_view_t    view;
+    infer_param_t   param;
+    infer_value_t  *in[3];
+
+    view = l->view[node->in[0]->id];
+    param = node->param;
+
+    if (node->n_in > 1 && node->in[1]->data != NULL) {
+        param.quantize.axis = view.perm[param.quantize.axis];
+
+    } else {
+        for (int i = 0; i < param.quantize.axis; i++) {
+            if (view.perm[i] != i) {
+                return relay_plain(l, node);
+            }
+        }
+    }
+
+    in[0] = view.value;
+
+    for (int i = 1; i < node->n_in; i++) {
+        in[i] = node->in[i] == NULL
+                ? NULL : materialise(l, &l->view[node->in[i]->id]);
+        if (in[i] == NULL && node->in[i] != NULL) {
+            return -1;
+        }
+    }
+
+    if (emit_viewed(l, node, &param, in, view.perm) != 0) {
+        return -1;
+    }
+
+    for (int i = 1; i < node->n_out; i++) {
+        identity(l->view[node->out[i]->id].perm);
+    }
+
+    return 0;
 }
 
 

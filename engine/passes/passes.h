@@ -49,6 +49,13 @@ int infer_pass_quantize(infer_graph_t *g, const infer_quantization_t *q);
 int infer_pass_quantize_dynamic(infer_graph_t *g);
 
 /*
+ * Makes operators on bytes of floats between dequantize and quantize, where
+ * there is such an operator; leaves the graph without a dequantize of computed
+ * scales.
+ */
+int infer_pass_integer(infer_graph_t *g);
+
+/*
  * Chooses the convolutions to compute by Winograd's transforms, whose weights
  * may grow by budget bytes in all.
  */

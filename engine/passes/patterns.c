@@ -15,6 +15,12 @@ static int find_gated(infer_node_t *node);
 static int find_gelu(infer_node_t *node);
 static int find_layernorm(infer_graph_t *g, infer_node_t *node);
 static int find_scaled_matmul(infer_node_t *node);
+static int find_dynamic(infer_graph_t *g, infer_node_t *node);
+static infer_node_t *sums_of(infer_graph_t *g, const infer_node_t *node,
+    int i, infer_value_t **weights_scale);
+static const infer_node_t *without_zero(infer_graph_t *g,
+    const infer_value_t *v);
+static const infer_value_t *before_reshape(const infer_value_t *v);
 static const infer_node_t *made_by(const infer_value_t *v, infer_op_id_t id,
     int kind);
 static infer_value_t *beside_scalar(const infer_node_t *node, double x,
@@ -41,7 +47,7 @@ infer_pass_patterns(infer_graph_t *g)
             continue;
         }
 
-        if (find_layernorm(g, node) == -1) {
+        if (find_layernorm(g, node) == -1 || find_dynamic(g, node) == -1) {
             return -1;
         }
     }
@@ -242,6 +248,153 @@ find_scaled_matmul(infer_node_t *node)
     infer_node_take(matmul, node);
 
     return 1;
+}
+
+
+/*
+ * Sums of bytes that dynamic_quantize gave times bytes of weights, as floats,
+ * times both scales: the fully connected layer of what they mean.
+ */
+static int
+find_dynamic(infer_graph_t *g, infer_node_t *node)
+{
+    infer_param_t        param;
+    infer_node_t        *cast = NULL;
+    infer_value_t       *w[3] = { NULL, NULL, NULL }, **in;
+    const infer_node_t  *qfc, *source;
+
+    for (int i = 0; i < 2 && cast == NULL; i++) {
+        cast = sums_of(g, node, i, &w[1]);
+    }
+
+    if (cast == NULL) {
+        return 0;
+    }
+
+    qfc = without_zero(g, cast->in[0]);
+    source = qfc->in[0]->producer;
+    in = infer_graph_alloc(g, 5 * sizeof(*in));
+
+    memset(&param, 0, sizeof(param));
+    param.shape.rank = !infer_value_is_one(w[1]);
+    param.shape.dim[0] = qfc->in[1]->dim[1];
+
+    w[0] = qfc->in[1];
+    w[1] = infer_graph_emit1(g, INFER_OP_RESHAPE, &param, NULL, &w[1], 1);
+
+    memset(&param, 0, sizeof(param));
+    param.quantize.axis = w[1] != NULL ? w[1]->rank : 0;
+
+    w[0] = w[1] == NULL ? NULL
+           : infer_graph_emit1(g, INFER_OP_DEQUANTIZE, &param, w[0]->name, w,
+                               3);
+
+    if (in == NULL || w[0] == NULL) {
+        return -1;
+    }
+
+    param.quantize.axis = source->param.dynamic_quantize.axis;
+    cast->id = INFER_OP_DEQUANTIZE;
+    cast->op = infer_op_table[cast->id];
+    cast->param = param;
+    cast->in = source->out;
+    cast->n_in = 3;
+
+    memset(&node->param, 0, sizeof(node->param));
+    node->id = INFER_OP_FC;
+    node->op = infer_op_table[node->id];
+    node->in = in;
+    node->in[0] = cast->out[0];
+    node->in[1] = w[0];
+    node->n_in = 5;
+
+    return cast->op->shape(g, cast) != 0 || node->op->shape(g, node) != 0
+           ? -1 : 1;
+}
+
+
+/* The cast of operand i of such a product, and the scale of the weights. */
+static infer_node_t *
+sums_of(infer_graph_t *g, const infer_node_t *node, int i,
+    infer_value_t **weights_scale)
+{
+    infer_node_t         *cast = node->in[i]->producer;
+    infer_value_t        *c;
+    const infer_node_t   *scales, *qfc;
+    const infer_value_t  *s;
+
+    scales = made_by(node->in[1 - i], INFER_OP_BINARY, INFER_MUL);
+    qfc = cast != NULL && cast->id == INFER_OP_CAST && cast->out[0]->uses == 1
+          ? without_zero(g, cast->in[0]) : NULL;
+
+    if (node->param.binary.kind != INFER_MUL || scales == NULL || qfc == NULL
+        || node->out[0]->rank != cast->out[0]->rank)
+    {
+        return NULL;
+    }
+
+    for (int k = 0; k < 2; k++) {
+        s = before_reshape(scales->in[k]);
+        c = scales->in[1 - k];
+
+        if (s == qfc->in[0]->producer->out[1] && c->data != NULL
+            && c->dtype == INFER_F32
+            && (infer_value_is_one(c)
+                || (c->rank == 1
+                    && infer_dim_equal(c->dim[0], qfc->in[1]->dim[1]))))
+        {
+            *weights_scale = c;
+            return cast;
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * The product of the bytes of dynamic_quantize of which v is the sums, less
+ * the zero point times the sums of the weights; NULL where v is not that.
+ */
+static const infer_node_t *
+without_zero(infer_graph_t *g, const infer_value_t *v)
+{
+    infer_value_t        *part[2] = { NULL, NULL }, *sums;
+    const infer_node_t   *sub, *mul, *qfc, *source;
+    const infer_value_t  *zero;
+
+    sub = made_by(v, INFER_OP_BINARY, INFER_SUB);
+    mul = sub != NULL ? made_by(sub->in[1], INFER_OP_BINARY, INFER_MUL) : NULL;
+    qfc = mul != NULL ? made_by(sub->in[0], INFER_OP_QFC, 0) : NULL;
+    source = qfc != NULL ? qfc->in[0]->producer : NULL;
+
+    if (source == NULL || source->id != INFER_OP_DYNAMIC_QUANTIZE
+        || qfc->param.qfc.end.dtype != INFER_I32 || qfc->param.qfc.zero != 0
+        || mul->in[0]->producer == NULL
+        || mul->in[0]->producer->id != INFER_OP_CAST
+        || mul->in[1]->data == NULL || mul->in[1]->dtype != INFER_I32
+        || mul->in[1]->rank != 1
+        || !infer_dim_equal(mul->in[1]->dim[0], qfc->in[1]->dim[1]))
+    {
+        return NULL;
+    }
+
+    zero = before_reshape(mul->in[0]->producer->in[0]);
+    part[0] = qfc->in[1];
+    sums = infer_column_sums(g, part);
+
+    return sums != NULL && zero == source->out[2]
+           && memcmp(sums->data, mul->in[1]->data,
+                     (size_t) sums->dim[0].base * sizeof(int32_t)) == 0
+           ? qfc : NULL;
+}
+
+
+static const infer_value_t *
+before_reshape(const infer_value_t *v)
+{
+    return v->producer != NULL && v->producer->id == INFER_OP_RESHAPE
+           ? v->producer->in[0] : v;
 }
 
 

@@ -107,6 +107,7 @@ test_floats(void)
         { INFER_ABS, 0, 0, -2, 2 },
         { INFER_FLOOR, 0, 0, -1.5, -2 },
         { INFER_CEIL, 0, 0, -1.5, -1 },
+        { INFER_ROUND, 0, 0, 2.5, 2 },
         { INFER_RECIPROCAL, 0, 0, 8, 0.125 },
         { INFER_LEAKYRELU, 0.25f, 0, -2, -0.5 }
     };

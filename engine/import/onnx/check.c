@@ -23,6 +23,8 @@ static int static_zero(onnx_t *o, const onnx_node_t *node, int i);
 int
 onnx_check(onnx_t *o)
 {
+    const char  *name;
+
     if (o->opset == 0) {
         for (size_t i = 0; i < o->n_nodes; i++) {
             if (is_default(o->node[i].domain)) {
@@ -33,9 +35,12 @@ onnx_check(onnx_t *o)
     }
 
     for (size_t i = 0; i < o->n_nodes; i++) {
-        if (is_default(o->node[i].domain)) {
-            o->node[i].row = onnx_op_find(o->node[i].op);
+        name = full_name(o, &o->node[i]);
+        if (name == NULL) {
+            return -1;
         }
+
+        o->node[i].row = onnx_op_find(name);
 
         if (o->node[i].row != NULL && o->node[i].row->since > o->opset) {
             o->node[i].row = NULL;

@@ -21,49 +21,18 @@ static int pool_kernel(onnx_t *o, onnx_node_t *node, int64_t *kernel);
 int
 onnx_op_conv(onnx_t *o, onnx_node_t *node)
 {
-    int64_t         groups, kernel[3], declared[3];
     infer_param_t   p;
-    infer_value_t  *x, *w, *in[5];
-
-    x = node->in[0];
-    w = onnx_constant(o, node, 1, "W");
-    if (w == NULL) {
-        return -1;
-    }
-
-    if (x->rank < 3 || x->rank > 5 || w->rank != x->rank) {
-        return onnx_fail(o, node, "input and weights have %d and %d "
-                         "dimensions, must have the same number of 3 to 5",
-                         x->rank, w->rank);
-    }
-
-    for (int i = 0; i < x->rank - 2; i++) {
-        kernel[i] = declared[i] = w->dim[i + 2].base;
-    }
-
-    groups = 1;
-
-    if (numbers(o, node, "kernel_shape", x->rank - 2, 1, declared) != 0
-        || onnx_attr_int(o, node, "group", &groups) != 0)
-    {
-        return -1;
-    }
-
-    if (memcmp(kernel, declared, (size_t) (x->rank - 2) * sizeof(int64_t))
-        != 0)
-    {
-        return onnx_fail(o, node, "kernel_shape is not that of the weights");
-    }
-
-    if (groups < 1 || groups > INT32_MAX) {
-        return onnx_fail(o, node, "attribute \"group\" is out of range");
-    }
+    infer_value_t  *x, *in[5];
 
     memset(&p, 0, sizeof(p));
     memset(in, 0, sizeof(in));
-    p.conv.groups = (int32_t) groups;
 
-    if (window(o, node, kernel, &p.conv.window) != 0) {
+    in[1] = onnx_constant(o, node, 1, "W");
+
+    if (in[1] == NULL
+        || onnx_conv_window(o, node, in[1], &p.conv.window, &p.conv.groups)
+           != 0)
+    {
         return -1;
     }
 
@@ -74,8 +43,7 @@ onnx_op_conv(onnx_t *o, onnx_node_t *node)
         }
     }
 
-    in[0] = onnx_channels_last(o, node, x);
-    in[1] = w;
+    in[0] = onnx_channels_last(o, node, node->in[0]);
 
     if (in[0] == NULL) {
         return -1;
@@ -84,6 +52,48 @@ onnx_op_conv(onnx_t *o, onnx_node_t *node)
     x = onnx_emit(o, node, INFER_OP_CONV, &p, in, 5);
 
     return onnx_result(node, onnx_channels_first(o, node, x));
+}
+
+
+int
+onnx_conv_window(onnx_t *o, onnx_node_t *node, const infer_value_t *w,
+    infer_window_t *win, int32_t *groups)
+{
+    int                   n;
+    int64_t               group, kernel[3], declared[3];
+    const infer_value_t  *x = node->in[0];
+
+    if (x->rank < 3 || x->rank > 5 || w->rank != x->rank) {
+        return onnx_fail(o, node, "input and weights have %d and %d "
+                         "dimensions, must have the same number of 3 to 5",
+                         x->rank, w->rank);
+    }
+
+    n = x->rank - 2;
+
+    for (int i = 0; i < n; i++) {
+        kernel[i] = declared[i] = w->dim[i + 2].base;
+    }
+
+    group = 1;
+
+    if (numbers(o, node, "kernel_shape", n, 1, declared) != 0
+        || onnx_attr_int(o, node, "group", &group) != 0)
+    {
+        return -1;
+    }
+
+    if (memcmp(kernel, declared, (size_t) n * sizeof(int64_t)) != 0) {
+        return onnx_fail(o, node, "kernel_shape is not that of the weights");
+    }
+
+    if (group < 1 || group > INT32_MAX) {
+        return onnx_fail(o, node, "attribute \"group\" is out of range");
+    }
+
+    *groups = (int32_t) group;
+
+    return window(o, node, kernel, win);
 }
 
 

@@ -9,8 +9,8 @@
  *     tensor.c    TensorProto -> constant      attr.c     attributes
  *     operand.c   operands as constants        emit.c     IR nodes
  *     read.c      a TensorProto in a file of its own
- *     constant.c conv.c elementwise.c matmul.c norm.c resize.c shape.c slice.c:
- *     the operators
+ *     constant.c conv.c elementwise.c matmul.c norm.c qlinear.c quantize.c
+ *     resize.c shape.c slice.c: the operators
  *
  * Field numbers and semantics: onnx/onnx.in.proto and docs/Operators.md of the
  * ONNX project.  All memory here belongs to the graph.
@@ -308,6 +308,10 @@ onnx_has(const onnx_node_t *node, int i)
 infer_value_t *onnx_constant(onnx_t *o, const onnx_node_t *node, int i,
     const char *what);
 
+/* The same where operand i may as well be computed; it is there. */
+infer_value_t *onnx_perhaps_constant(onnx_t *o, const onnx_node_t *node,
+    int i);
+
 /* A constant list of integers; elements of dim may follow the batch.
    Returns how many, or -1. */
 int onnx_const_dims(onnx_t *o, const onnx_node_t *node, int i,
@@ -359,6 +363,34 @@ infer_value_t *onnx_emit_expand(onnx_t *o, const onnx_node_t *node,
 infer_value_t *onnx_emit_transpose(onnx_t *o, const onnx_node_t *node,
     infer_value_t *x, const int *perm);
 
+/*
+ * Quantized values.  Operand i is a tensor's scale and operand i + 1 (where
+ * it is there) its zero point: one number, or those of a dimension.
+ */
+typedef struct {
+    infer_value_t  *scale;
+    infer_value_t  *zero;             /* NULL: 0 */
+} onnx_scale_t;
+
+/* Reads them, each at its place (zero -1: none); 0 or -1. */
+int onnx_scale(onnx_t *o, onnx_node_t *node, int scale, int zero,
+    onnx_scale_t *s);
+
+/* (x - zero) * scale, and x / scale + zero as u8 or i8 (as zero is; u8 where
+   it is not there).  axis: the dimension that has scales, if any has. */
+infer_value_t *onnx_emit_dequantize(onnx_t *o, const onnx_node_t *node,
+    infer_value_t *x, const onnx_scale_t *s, int axis);
+infer_value_t *onnx_emit_quantize(onnx_t *o, const onnx_node_t *node,
+    infer_value_t *x, const onnx_scale_t *s, int axis);
+
+/* x as u8 with scales computed from it; 0 or -1. */
+int onnx_emit_dynamic(onnx_t *o, const onnx_node_t *node, infer_value_t *x,
+    infer_value_t **q, onnx_scale_t *s);
+
+/* The window and groups of a convolution of operand 0 with w. */
+int onnx_conv_window(onnx_t *o, onnx_node_t *node, const infer_value_t *w,
+    infer_window_t *win, int32_t *groups);
+
 /* Makes v the first result of node; -1 where it is NULL. */
 int onnx_result(onnx_node_t *node, infer_value_t *v);
 
@@ -377,6 +409,7 @@ infer_value_t *onnx_channels_first(onnx_t *o, const onnx_node_t *node,
 
 /* conv.c */
 int onnx_op_conv(onnx_t *o, onnx_node_t *node);
+int onnx_op_fused_conv(onnx_t *o, onnx_node_t *node);
 int onnx_op_pool(onnx_t *o, onnx_node_t *node);            /* 1: average */
 
 /* elementwise.c */
@@ -433,5 +466,24 @@ int onnx_op_split(onnx_t *o, onnx_node_t *node);
 int onnx_op_slice(onnx_t *o, onnx_node_t *node);
 int onnx_op_gather(onnx_t *o, onnx_node_t *node);
 int onnx_op_pad(onnx_t *o, onnx_node_t *node);
+
+/* quantize.c */
+int onnx_op_quantize(onnx_t *o, onnx_node_t *node);
+int onnx_op_dequantize(onnx_t *o, onnx_node_t *node);
+int onnx_op_dynamic_quantize(onnx_t *o, onnx_node_t *node);
+int onnx_op_conv_integer(onnx_t *o, onnx_node_t *node);
+int onnx_op_matmul_integer(onnx_t *o, onnx_node_t *node);
+
+/* qlinear.c: quantized operators of ONNX and of ONNX Runtime */
+int onnx_op_qlinear_conv(onnx_t *o, onnx_node_t *node);
+int onnx_op_qlinear_matmul(onnx_t *o, onnx_node_t *node);
+int onnx_op_qlinear_binary(onnx_t *o, onnx_node_t *node);  /* binary kind */
+int onnx_op_qlinear_unary(onnx_t *o, onnx_node_t *node);   /* unary kind */
+int onnx_op_qlinear_pool(onnx_t *o, onnx_node_t *node);    /* 1: global */
+int onnx_op_qlinear_concat(onnx_t *o, onnx_node_t *node);
+int onnx_op_qlinear_softmax(onnx_t *o, onnx_node_t *node);
+int onnx_op_qgemm(onnx_t *o, onnx_node_t *node);
+int onnx_op_dynamic_matmul(onnx_t *o, onnx_node_t *node);
+int onnx_op_matmul_to_float(onnx_t *o, onnx_node_t *node);
 
 #endif /* INFER_ONNX_H */

@@ -30,6 +30,21 @@ onnx_constant(onnx_t *o, const onnx_node_t *node, int i, const char *what)
 }
 
 
+infer_value_t *
+onnx_perhaps_constant(onnx_t *o, const onnx_node_t *node, int i)
+{
+    infer_value_t  *v;
+
+    if (node->in[i]->data != NULL) {
+        return node->in[i];
+    }
+
+    v = known(o, node, i);
+
+    return v != NULL ? v : node->in[i];
+}
+
+
 static infer_value_t *
 constant(onnx_t *o, const onnx_node_t *node, int i, const char *what)
 {

@@ -12,6 +12,9 @@
 
 #define MANY  INT_MAX
 
+/* ONNX Runtime's own operators */
+#define MS    "com.microsoft."
+
 
 static int compare(const void *name, const void *row);
 
@@ -31,8 +34,11 @@ static const onnx_op_t  table[] = {
     { "Constant", 1, 0, 0, 1, onnx_op_constant, 0 },
     { "ConstantOfShape", 9, 1, 1, 1, onnx_op_constant_of_shape, 0 },
     { "Conv", 1, 2, 3, 1, onnx_op_conv, 0 },
+    { "ConvInteger", 10, 2, 4, 1, onnx_op_conv_integer, 0 },
+    { "DequantizeLinear", 10, 2, 3, 1, onnx_op_dequantize, 0 },
     { "Div", 6, 2, 2, 1, onnx_op_binary, INFER_DIV },
     { "Dropout", 6, 1, 3, 2, onnx_op_dropout, 0 },
+    { "DynamicQuantizeLinear", 11, 1, 1, 3, onnx_op_dynamic_quantize, 0 },
     { "Equal", 1, 2, 2, 1, onnx_op_binary, INFER_EQUAL },
     { "Erf", 1, 1, 1, 1, onnx_op_unary, INFER_ERF },
     { "Exp", 1, 1, 1, 1, onnx_op_unary, INFER_EXP },
@@ -58,6 +64,7 @@ static const onnx_op_t  table[] = {
     { "Log", 1, 1, 1, 1, onnx_op_unary, INFER_LOG },
     { "LogSoftmax", 1, 1, 1, 1, onnx_op_softmax, 1 },
     { "MatMul", 1, 2, 2, 1, onnx_op_matmul, 0 },
+    { "MatMulInteger", 10, 2, 4, 1, onnx_op_matmul_integer, 0 },
     { "Max", 1, 1, MANY, 1, onnx_op_variadic, INFER_MAX },
     { "MaxPool", 1, 1, 1, 2, onnx_op_pool, 0 },
     { "Mean", 1, 1, MANY, 1, onnx_op_mean, 0 },
@@ -69,6 +76,9 @@ static const onnx_op_t  table[] = {
     { "Or", 1, 2, 2, 1, onnx_op_binary, INFER_OR },
     { "Pad", 2, 1, 4, 1, onnx_op_pad, 0 },
     { "Pow", 1, 2, 2, 1, onnx_op_pow, 0 },
+    { "QLinearConv", 10, 8, 9, 1, onnx_op_qlinear_conv, 0 },
+    { "QLinearMatMul", 10, 8, 8, 1, onnx_op_qlinear_matmul, 0 },
+    { "QuantizeLinear", 10, 2, 3, 1, onnx_op_quantize, 0 },
     { "Range", 11, 3, 3, 1, onnx_op_range, 0 },
     { "Reciprocal", 1, 1, 1, 1, onnx_op_unary, INFER_RECIPROCAL },
     { "ReduceMax", 1, 1, 2, 1, onnx_op_reduce, INFER_REDUCE_MAX },
@@ -78,6 +88,7 @@ static const onnx_op_t  table[] = {
     { "Relu", 1, 1, 1, 1, onnx_op_relu, 0 },
     { "Reshape", 5, 2, 2, 1, onnx_op_reshape, 0 },
     { "Resize", 10, 1, 4, 1, onnx_op_resize, 0 },
+    { "Round", 11, 1, 1, 1, onnx_op_unary, INFER_ROUND },
     { "Shape", 1, 1, 1, 1, onnx_op_shape, 0 },
     { "Sigmoid", 1, 1, 1, 1, onnx_op_unary, INFER_SIGMOID },
     { "Size", 1, 1, 1, 1, onnx_op_size, 0 },
@@ -95,6 +106,22 @@ static const onnx_op_t  table[] = {
     { "Upsample", 7, 1, 2, 1, onnx_op_upsample, 0 },
     { "Where", 9, 3, 3, 1, onnx_op_where, 0 },
     { "Xor", 1, 2, 2, 1, onnx_op_binary, INFER_XOR },
+    { MS "DequantizeLinear", 0, 2, 3, 1, onnx_op_dequantize, 0 },
+    { MS "DynamicQuantizeMatMul", 0, 3, 5, 1, onnx_op_dynamic_matmul, 0 },
+    { MS "FusedConv", 0, 2, 4, 1, onnx_op_fused_conv, 0 },
+    { MS "MatMulIntegerToFloat", 0, 4, 7, 1, onnx_op_matmul_to_float, 0 },
+    { MS "QGemm", 0, 6, 9, 1, onnx_op_qgemm, 0 },
+    { MS "QLinearAdd", 0, 2, 8, 1, onnx_op_qlinear_binary, INFER_ADD },
+    { MS "QLinearAveragePool", 0, 2, 5, 1, onnx_op_qlinear_pool, 0 },
+    { MS "QLinearConcat", 0, 5, MANY, 1, onnx_op_qlinear_concat, 0 },
+    { MS "QLinearGlobalAveragePool", 0, 5, 5, 1, onnx_op_qlinear_pool, 1 },
+    { MS "QLinearLeakyRelu", 0, 2, 5, 1, onnx_op_qlinear_unary,
+      INFER_LEAKYRELU },
+    { MS "QLinearMul", 0, 2, 8, 1, onnx_op_qlinear_binary, INFER_MUL },
+    { MS "QLinearSigmoid", 0, 2, 5, 1, onnx_op_qlinear_unary,
+      INFER_SIGMOID },
+    { MS "QLinearSoftmax", 0, 2, 5, 1, onnx_op_qlinear_softmax, 0 },
+    { MS "QuantizeLinear", 0, 2, 3, 1, onnx_op_quantize, 0 },
 };
 
 
