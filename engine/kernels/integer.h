@@ -19,38 +19,60 @@
 #define TILE_U8_SUMS  448
 
 
-/* v as 16 (or n) bytes; NaN becomes the lowest. */
-static inline void
-put_bytes(const infer_bytes_t *b, vf v, uint8_t *y, size_t n)
+/* An infer_bytes_t in registers. */
+typedef struct {
+    vf  most;                          /* rounds without overflow */
+    vi  zero;
+    vi  low;
+    vi  high;
+    vi  flip;
+} bytes_t;
+
+
+static inline bytes_t
+bytes_of(const infer_bytes_t *b)
 {
-    vi  q;
-
-    v = v_min(v_max(v, v_set1(b->low)), v_set1(b->high));
-    q = vi_add(v_round(v), vi_set1((uint32_t) b->zero));
-
-    vi_store_u8(y, vi_xor(q, vi_set1(b->flip)), n);
+    return (bytes_t) { v_set1(0x1p30f), vi_set1(b->zero * 0x10001u),
+                       vi_set1(b->low * 0x1010101u),
+                       vi_set1(b->high * 0x1010101u),
+                       vi_set1(b->flip * 0x1010101u) };
 }
 
 
-/* (x - zero) as floats */
-static inline vf
-get_bytes(const uint8_t *x, uint8_t flip, int32_t zero, size_t n)
+/*
+ * 64 numbers as bytes: within each 16 bytes four of a, of b, of c and of d.
+ * The limits are those of bytes, since rounding keeps order.
+ */
+static inline vi
+to_bytes(const bytes_t *k, vf a, vf b, vf c, vf d)
 {
-    vi  q = vi_xor(vi_load_u8(x, n), vi_set1(flip));
+    vi  low = vi_pack32(v_round(v_min(k->most, a)),
+                        v_round(v_min(k->most, b)));
+    vi  high = vi_pack32(v_round(v_min(k->most, c)),
+                         v_round(v_min(k->most, d)));
+    vi  q = vi_pack16(vi_add16(low, k->zero), vi_add16(high, k->zero));
 
-    return v_convert(vi_sub(q, vi_set1((uint32_t) zero)));
+    return vi_xor(vi_min_u8(vi_max_u8(q, k->low), k->high), k->flip);
 }
+
+
+/* 64 bytes as numbers in the order of to_bytes: part 0 .. 3. */
+#define FROM_BYTES(x, part)                                                  \
+    v_convert(part == 0 ? vi_low16(vi_low8(x, vi_set1(0)), vi_set1(0))       \
+              : part == 1 ? vi_high16(vi_low8(x, vi_set1(0)), vi_set1(0))    \
+              : part == 2 ? vi_low16(vi_high8(x, vi_set1(0)), vi_set1(0))    \
+              : vi_high16(vi_high8(x, vi_set1(0)), vi_set1(0)))
 
 
 /* ---- the end of a product --------------------------------------------- */
 
-/* Sums of row i, columns j .. j + 15, as numbers. */
+/* Sums at acc, of row i, columns j .. j + 15, as numbers. */
 static inline vf
 scaled(const infer_end_t *e, const int32_t *acc, size_t i, size_t j, size_t n)
 {
     vf  scale = v_load(e->scale + j);
     vf  v;
-    vi  sum = vi_load_n(acc, 4 * n);
+    vi  sum = vi_load(acc);
 
     if (e->weights) {
         sum = vi_sub(sum, vi_mul(vi_load(e->weights + j),
@@ -61,8 +83,7 @@ scaled(const infer_end_t *e, const int32_t *acc, size_t i, size_t j, size_t n)
     v = v_fma(v_convert(sum), scale, v_load(e->bias + j));
 
     if (e->residual) {
-        v = v_fma(get_bytes(e->residual + i * e->ldr + j, 0,
-                            e->residual_zero, n),
+        v = v_fma(v_convert(vi_load_u8(e->residual + i * e->ldr + j, n)),
                   v_set1(e->residual_scale), v);
     }
 
@@ -70,30 +91,88 @@ scaled(const infer_end_t *e, const int32_t *acc, size_t i, size_t j, size_t n)
 }
 
 
-/* rows x n sums, which belong at row, col. */
+/* Up to 16 sums as they are, or as numbers. */
+static inline void
+end_numbers(const infer_end_t *e, const int32_t *acc, size_t i, size_t j,
+    size_t n)
+{
+    size_t  at = i * e->ldc + j;
+
+    n = n < 16 ? n : 16;
+
+    if (e->dtype == INFER_I32) {
+        vi_store_n((int32_t *) e->c + at, vi_load(acc), 4 * n);
+
+    } else {
+        v_store_m((float *) e->c + at, scaled(e, acc, i, j, n), v_mask(n));
+    }
+}
+
+
+/* A constant size is a store or two. */
+static inline void
+copy_bytes(uint8_t *dst, const uint8_t *src, size_t n)
+{
+    if (n >= 64) {
+        memcpy(dst, src, 64);
+
+    } else if (n == 32) {
+        memcpy(dst, src, 32);
+
+    } else if (n == 16) {
+        memcpy(dst, src, 16);
+
+    } else {
+        vi_store_n(dst, vi_load(src), n);
+    }
+}
+
+
+/*
+ * rows x n sums, `width` apart, which belong at row, col; width is 16, 32 or
+ * a multiple of 64.  Four vectors at a time become bytes: of one row, two or
+ * four.
+ */
 static void
-end_block(const infer_end_t *e, const int32_t *acc, size_t lda, size_t row,
+end_block(const infer_end_t *e, const int32_t *acc, size_t width, size_t row,
     size_t col, size_t rows, size_t n)
 {
-    for (size_t i = row; i < row + rows; i++, acc += lda) {
-        for (size_t j = 0; j < n; j += 16) {
-            size_t  at = i * e->ldc + col + j;
-            size_t  left = n - j;
+    vf        v[4];
+    size_t    left, columns = width < 64 ? width : 64, at = 64 / columns;
+    uint8_t   bytes[128] __attribute__((aligned(64)));
+    bytes_t   k = bytes_of(&e->bytes);
+    uint8_t  *c = e->c;
 
-            switch (e->dtype) {
-            case INFER_I32:
-                vi_store_n((int32_t *) e->c + at, vi_load_n(acc + j, 4 * left),
-                           4 * (left < 16 ? left : 16));
-                break;
+    if (e->dtype != INFER_U8) {
+        for (size_t i = 0; i < rows; i++) {
+            for (size_t j = 0; j < n; j += 16) {
+                end_numbers(e, acc + i * width + j, row + i, col + j, n - j);
+            }
+        }
 
-            case INFER_F32:
-                v_store_m((float *) e->c + at,
-                          scaled(e, acc + j, i, col + j, left), v_mask(left));
-                break;
+        return;
+    }
 
-            default:
-                put_bytes(&e->bytes, scaled(e, acc + j, i, col + j, left),
-                          (uint8_t *) e->c + at, left);
+    for (size_t i = 0; i < rows; i += at) {
+        for (size_t j = 0; j < n; j += 64) {
+            left = n - j < columns ? n - j : columns;
+
+            for (size_t p = 0; p < 4; p++) {
+                size_t  r = i + 16 * p / columns, l = 16 * p % columns;
+
+                /* beyond the last row or column, of the last again */
+                r = r < rows ? r : rows - 1;
+                l = l < left ? l : 0;
+                v[p] = scaled(e, acc + r * width + j + l, row + r,
+                              col + j + l, left - l);
+            }
+
+            vi_store_n(bytes, vi_order(to_bytes(&k, v[0], v[1], v[2], v[3])),
+                       64);
+
+            for (size_t r = 0; r < at && i + r < rows; r++) {
+                copy_bytes(c + (row + i + r) * e->ldc + col + j,
+                           bytes + r * columns, left);
             }
         }
     }
@@ -243,34 +322,98 @@ tap_u8(const infer_tap_t *tap, size_t i, size_t j)
 }
 
 
+/* Channel block j .. j + 63 of output i, of which n are stored. */
+static inline void
+depthwise_end(const infer_depthwise_u8_t *d, const bytes_t *k, vi *acc,
+    size_t i, size_t j, size_t n)
+{
+    vi                  r;
+    vf                  v[4];
+    int32_t             order[64] __attribute__((aligned(64)));
+    int32_t             numbers[64];
+    const infer_end_t  *e = d->end;
+
+    for (int p = 0; p < 4; p++) {
+        v[p] = v_fma(v_convert(acc[p]), v_load(e->scale + j + 16 * p),
+                     v_load(e->bias + j + 16 * p));
+    }
+
+    if (e->residual) {
+        vf  scale = v_set1(e->residual_scale);
+
+        r = vi_load_n(e->residual + i * e->ldr + j, n);
+        v[0] = v_fma(FROM_BYTES(r, 0), scale, v[0]);
+        v[1] = v_fma(FROM_BYTES(r, 1), scale, v[1]);
+        v[2] = v_fma(FROM_BYTES(r, 2), scale, v[2]);
+        v[3] = v_fma(FROM_BYTES(r, 3), scale, v[3]);
+    }
+
+    if (e->dtype == INFER_U8) {
+        vi_store_n((uint8_t *) e->c + i * e->ldc + j,
+                   to_bytes(k, v[0], v[1], v[2], v[3]), n);
+        return;
+    }
+
+    for (int p = 0; p < 4; p++) {
+        vi_store_n(order + 16 * p,
+                   e->dtype == INFER_I32 ? acc[p] : v_bits(v[p]), 64);
+    }
+
+    for (int p = 0; p < 16; p++) {
+        memcpy(numbers + p % 4 * 16 + p / 4 * 4, order + 4 * p, 16);
+    }
+
+    memcpy((int32_t *) e->c + i * e->ldc + j, numbers,
+           (n < 64 ? n : 64) * sizeof(int32_t));
+}
+
+
+/* Four taps of 64 channels; there may be fewer. */
+#define DEPTHWISE_TAPS(LOAD)                                                 \
+    for (size_t t = 0; t < d->taps; t += 4, w += 256) {                      \
+        size_t  last = d->taps - 1;                                          \
+        vi      x0 = LOAD(t);                                                \
+        vi      x1 = LOAD(t + 1 < last ? t + 1 : last);                      \
+        vi      x2 = LOAD(t + 2 < last ? t + 2 : last);                      \
+        vi      x3 = LOAD(t + 3 < last ? t + 3 : last);                      \
+        vi      low0 = vi_low8(x0, x1);                                      \
+        vi      high0 = vi_high8(x0, x1);                                    \
+        vi      low1 = vi_low8(x2, x3);                                      \
+        vi      high1 = vi_high8(x2, x3);                                    \
+                                                                             \
+        acc[0] = vi_dot(acc[0], vi_low16(low0, low1), vi_load(w));           \
+        acc[1] = vi_dot(acc[1], vi_high16(low0, low1), vi_load(w + 64));     \
+        acc[2] = vi_dot(acc[2], vi_low16(high0, high1), vi_load(w + 128));   \
+        acc[3] = vi_dot(acc[3], vi_high16(high0, high1), vi_load(w + 192));  \
+    }
+
+#define LOAD_FULL(t)  vi_load(tap_u8(&d->tap[t], i, j))
+#define LOAD_TAIL(t)  vi_load_n(tap_u8(&d->tap[t], i, j), n)
+
 static void
 depthwise_u8(const infer_depthwise_u8_t *d)
 {
-    size_t         groups = (d->taps + 3) / 4;
-    int32_t        sums[16];
+    vi             acc[4];
+    size_t         n, step = (d->taps + 3) / 4 * 4;
+    bytes_t        k = bytes_of(&d->end->bytes);
     const int8_t  *w;
 
     for (size_t i = 0; i < d->width; i++) {
-        for (size_t j = 0; j < d->channels; j += 16) {
-            vi      acc = vi_load(d->start + j);
-            size_t  n = d->channels - j;
+        for (size_t j = 0; j < d->channels; j += 64) {
+            n = d->channels - j;
+            w = d->panels + j * step;
 
-            w = d->panels + j * groups * 4;
-
-            for (size_t t = 0; t < d->taps; t += 4, w += 64) {
-                vi  x = vi_load_u8(tap_u8(&d->tap[t], i, j), n);
-
-                for (size_t k = 1; k < 4 && t + k < d->taps; k++) {
-                    vi  y = vi_load_u8(tap_u8(&d->tap[t + k], i, j), n);
-
-                    x = vi_or(x, vi_mul(y, vi_set1(1u << 8 * k)));
-                }
-
-                acc = vi_dot(acc, x, vi_load(w));
+            for (int p = 0; p < 4; p++) {
+                acc[p] = vi_load(d->start + j + 16 * p);
             }
 
-            vi_store_n(sums, acc, 64);
-            end_block(d->end, sums, 16, i, j, 1, n < 16 ? n : 16);
+            if (n >= 64) {
+                DEPTHWISE_TAPS(LOAD_FULL)
+            } else {
+                DEPTHWISE_TAPS(LOAD_TAIL)
+            }
+
+            depthwise_end(d, &k, acc, i, j, n);
         }
     }
 }
@@ -279,18 +422,28 @@ depthwise_u8(const infer_depthwise_u8_t *d)
 static void
 average_u8(const infer_pool_u8_t *p)
 {
-    for (size_t i = 0; i < p->width; i++) {
-        for (size_t j = 0; j < p->channels; j += 16) {
-            vi      sum = vi_set1((uint32_t) -p->offset);
-            vf      v;
-            size_t  n = p->channels - j;
+    vf       v[4], factor = v_set1(p->factor);
+    bytes_t  k = bytes_of(&p->bytes);
 
-            for (size_t t = 0; t < p->taps; t++) {
-                sum = vi_add(sum, vi_load_u8(tap_u8(&p->tap[t], i, j), n));
+    for (size_t i = 0; i < p->width; i++) {
+        for (size_t j = 0; j < p->channels; j += 64) {
+            for (size_t l = 0; l < 64; l += 16) {
+                vi      sum = vi_set1((uint32_t) -p->offset);
+                size_t  n = p->channels - j;
+
+                n = n > l ? n - l : 0;
+
+                for (size_t t = 0; t < p->taps && n > 0; t++) {
+                    sum = vi_add(sum, vi_load_u8(tap_u8(&p->tap[t], i, j + l),
+                                                 n));
+                }
+
+                v[l / 16] = v_mul(v_convert(sum), factor);
             }
 
-            v = v_mul(v_convert(sum), v_set1(p->factor));
-            put_bytes(&p->bytes, v, p->c + i * p->channels + j, n);
+            vi_store_n(p->c + i * p->channels + j,
+                       vi_order(to_bytes(&k, v[0], v[1], v[2], v[3])),
+                       p->channels - j);
         }
     }
 }
@@ -321,22 +474,26 @@ pool_u8(const infer_pool_u8_t *p)
 
 /* ---- elementwise ------------------------------------------------------ */
 
+/* 16 results, or n. */
 static inline vf
-combine_u8(const infer_binary_u8_t *bin, vi a, vi b)
+combine_u8(const infer_binary_u8_t *bin, const uint8_t *a, size_t a_step,
+    const uint8_t *b, size_t b_step, size_t n)
 {
     vf  scale = v_set1(bin->a.scale);
+    vi  x = a_step ? vi_load_u8(a, n) : vi_set1(*a);
+    vi  y = b_step ? vi_load_u8(b, n) : vi_set1(*b);
 
-    a = vi_sub(a, vi_set1((uint32_t) bin->a.zero));
-    b = vi_sub(b, vi_set1((uint32_t) bin->b.zero));
+    x = vi_sub(x, vi_set1((uint32_t) bin->a.zero));
+    y = vi_sub(y, vi_set1((uint32_t) bin->b.zero));
 
     if (bin->kind == INFER_MUL) {
-        return v_mul(v_convert(vi_mul(a, b)), scale);
+        return v_mul(v_convert(vi_mul(x, y)), scale);
     }
 
-    return v_fma(v_convert(b),
+    return v_fma(v_convert(y),
                  v_set1(bin->kind == INFER_SUB ? -bin->b.scale
                                                : bin->b.scale),
-                 v_mul(v_convert(a), scale));
+                 v_mul(v_convert(x), scale));
 }
 
 
@@ -344,17 +501,24 @@ static void
 binary_u8(const infer_binary_u8_t *bin, const uint8_t *a, size_t a_step,
     const uint8_t *b, size_t b_step, size_t n)
 {
-    vi  a0 = vi_set1(*a);
-    vi  b0 = vi_set1(*b);
+    vf       v[4] = { v_set1(0) };
+    size_t   left;
+    bytes_t  k = bytes_of(&bin->bytes);
 
-    for (size_t i = 0; i < n; i += 16) {
-        vf  v = combine_u8(bin, a_step ? vi_load_u8(a + i, n - i) : a0,
-                           b_step ? vi_load_u8(b + i, n - i) : b0);
+    for (size_t i = 0; i < n; i += 64) {
+        for (size_t l = 0; l < 64 && l < n - i; l += 16) {
+            left = n - i - l;
+            v[l / 16] = combine_u8(bin, a + a_step * (i + l), a_step,
+                                   b + b_step * (i + l), b_step, left);
 
-        if (bin->y32) {
-            v_store_m(bin->y32 + i, v, v_mask(n - i));
-        } else {
-            put_bytes(&bin->bytes, v, bin->y + i, n - i);
+            if (bin->y32) {
+                v_store_m(bin->y32 + i + l, v[l / 16], v_mask(left));
+            }
+        }
+
+        if (!bin->y32) {
+            vi_store_n(bin->y + i,
+                       vi_order(to_bytes(&k, v[0], v[1], v[2], v[3])), n - i);
         }
     }
 }
@@ -364,10 +528,16 @@ static void
 quantize(const infer_bytes_t *bytes, float scale, const float *x, uint8_t *y,
     size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        vf  v = v_load_m(x + i, v_mask(n - i));
+    vf       v[4] = { v_set1(0) }, by = v_set1(scale);
+    bytes_t  k = bytes_of(bytes);
 
-        put_bytes(bytes, v_div(v, v_set1(scale)), y + i, n - i);
+    for (size_t i = 0; i < n; i += 64) {
+        for (size_t l = 0; l < 64 && l < n - i; l += 16) {
+            v[l / 16] = v_div(v_load_m(x + i + l, v_mask(n - i - l)), by);
+        }
+
+        vi_store_n(y + i, vi_order(to_bytes(&k, v[0], v[1], v[2], v[3])),
+                   n - i);
     }
 }
 
@@ -376,9 +546,14 @@ static void
 dequantize_u8(const uint8_t *x, uint8_t flip, int32_t zero, float scale,
     float *y, size_t n)
 {
+    vi  turn = vi_set1(flip);
+    vi  base = vi_set1((uint32_t) zero);
+    vf  by = v_set1(scale);
+
     for (size_t i = 0; i < n; i += 16) {
-        v_store_m(y + i, v_mul(get_bytes(x + i, flip, zero, n - i),
-                               v_set1(scale)), v_mask(n - i));
+        vi  q = vi_sub(vi_xor(vi_load_u8(x + i, n - i), turn), base);
+
+        v_store_m(y + i, v_mul(v_convert(q), by), v_mask(n - i));
     }
 }
 
@@ -387,11 +562,13 @@ static void
 dequantize_i32(const int32_t *x, int32_t zero, float scale, float *y,
     size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        vi  q = vi_sub(vi_load_n(x + i, 4 * (n - i)),
-                       vi_set1((uint32_t) zero));
+    vi  base = vi_set1((uint32_t) zero);
+    vf  by = v_set1(scale);
 
-        v_store_m(y + i, v_mul(v_convert(q), v_set1(scale)), v_mask(n - i));
+    for (size_t i = 0; i < n; i += 16) {
+        vi  q = vi_sub(vi_load_n(x + i, 4 * (n - i)), base);
+
+        v_store_m(y + i, v_mul(v_convert(q), by), v_mask(n - i));
     }
 }
 
@@ -403,15 +580,13 @@ range_f32(const float *x, size_t n, float *range)
     vf     high = v_set1(range[1]);
     float  lanes[2][16];
 
-    /* the second of two that are equal or NaN */
+    /* where one is NaN, it is the second that counts */
     for (size_t i = 0; i < n; i += 16) {
-        vf  v = v_load_m(x + i, v_mask(n - i));
+        vm  m = v_mask(n - i);
+        vf  v = v_load_m(x + i, m);
 
-        v = v_select(v_mask(n - i), v, low);
-        low = v_min(v, low);
-        v = v_load_m(x + i, v_mask(n - i));
-        v = v_select(v_mask(n - i), v, high);
-        high = v_max(v, high);
+        low = v_min(v_select(m, v, low), low);
+        high = v_max(v_select(m, v, high), high);
     }
 
     v_store_m(lanes[0], low, v_mask(16));

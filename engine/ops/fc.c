@@ -47,6 +47,7 @@ infer_fc_weights(const infer_node_t *node, int w_rows_are_n)
     w.groups = 1;
     w.taps = 1;
     w.tap_step = 0;
+    w.depthwise = 0;
     w.n = (size_t) v->dim[!rows_are_n].base;
     w.c = (size_t) v->dim[rows_are_n].base;
     w.channel = rows_are_n ? w.c : 1;

@@ -34,6 +34,7 @@ typedef struct {
     size_t       n;                    /* outputs of a group */
     size_t       c;                    /* inputs of a group */
     size_t       taps;
+    int          depthwise;            /* a channel for each output */
 } infer_weights_t;
 
 

@@ -138,7 +138,7 @@ depthwise(const infer_field_t *f, const infer_stretch_t *stretch)
     infer_dtype_t              dtype = (infer_dtype_t) requantize->dtype;
 
     infer_qproduct_packed(&packed, f->call->packed, 1, (size_t) f->channels,
-                          (size_t) f->taps);
+                          (size_t) f->taps, 1);
     infer_end_init(&end, requantize, f->call);
 
     at = stretch->pixel * (size_t) f->channels;

@@ -6,6 +6,7 @@
  * one of floats.
  */
 
+#include <math.h>
 #include <string.h>
 
 #include "ops/qproduct.h"
@@ -63,10 +64,14 @@ typedef struct {
 
 
 static int check_vector(infer_graph_t *g, const infer_node_t *node, int i);
-static void pack_panel(const infer_weights_t *w, size_t first, size_t lanes,
-    int8_t *panel, int32_t *sums);
-static int load_vector(const infer_node_t *node, int i, size_t first,
-    size_t n, float *floats, int32_t *integers);
+static size_t columns_of(size_t n, int depthwise);
+static size_t depthwise_place(size_t n);
+static void pack_column(const infer_weights_t *w, size_t o,
+    const infer_qpacked_t *p, size_t at);
+static void pack_end(const infer_node_t *node, size_t o, int32_t zero,
+    const infer_requantize_t *end, const infer_qpacked_t *p, size_t at);
+static void load(const infer_node_t *node, int i, size_t o, float *x,
+    int32_t *integer);
 static void split_rows(split_t *s, const infer_qproduct_t *p);
 static void split_tasks(split_t *s);
 static void run_task(void *arg, size_t i, size_t slot);
@@ -200,17 +205,27 @@ size_t
 infer_qproduct_pack_size(const infer_weights_t *w)
 {
     /* in bounds: see infer_qproduct_check_weights */
-    return w->groups * ceil_div(w->n, PANEL) * PANEL
+    return w->groups * columns_of(w->n, w->depthwise)
            * (padded(w->c * w->taps) + 2 * sizeof(int32_t)
               + 2 * sizeof(float));
 }
 
 
+/* Columns with those that fill the last panel, or the last block. */
+static size_t
+columns_of(size_t n, int depthwise)
+{
+    size_t  whole = depthwise ? INFER_DEPTHWISE_BLOCK : PANEL;
+
+    return ceil_div(n, whole) * whole;
+}
+
+
 void
 infer_qproduct_packed(infer_qpacked_t *p, const void *packed, size_t groups,
-    size_t n, size_t k)
+    size_t n, size_t k, int depthwise)
 {
-    size_t  columns = ceil_div(n, PANEL) * PANEL;
+    size_t  columns = columns_of(n, depthwise);
 
     p->vector = columns;
     p->step = PANEL * padded(k);
@@ -226,95 +241,113 @@ void
 infer_qproduct_pack(const infer_node_t *node, const infer_weights_t *w,
     int32_t zero, const infer_requantize_t *end, void *dst)
 {
-    float            scale[PANEL], bias[PANEL], by;
-    size_t           first, lanes, at = 0;
-    int32_t          start[PANEL], sums[PANEL];
+    size_t           at, columns = columns_of(w->n, w->depthwise);
     infer_qpacked_t  p;
 
-    infer_qproduct_packed(&p, dst, w->groups, w->n, w->c * w->taps);
+    infer_qproduct_packed(&p, dst, w->groups, w->n, w->c * w->taps,
+                          w->depthwise);
 
-    by = end->dtype != INFER_F32
-         && infer_requantize_is_direct((infer_dtype_t) end->dtype, &end->act)
-         && end->dtype != INFER_I32 ? end->out.scale : 1;
+    memset(dst, 0, infer_qproduct_pack_size(w));
 
-    for (size_t g = 0; g < w->groups; g++) {
-        for (size_t n = 0; n < w->n; n += PANEL, at += PANEL) {
-            first = g * w->n + n;
-            lanes = min_size(w->n - n, PANEL);
-
-            for (size_t i = 0; i < PANEL; i++) {
-                scale[i] = 1;
-                bias[i] = 0;
-                start[i] = 0;
-            }
-
-            load_vector(node, INFER_IN_SCALE, first, lanes, scale, NULL);
-            load_vector(node, INFER_IN_BIAS, first, lanes, bias, start);
-            pack_panel(w, first, lanes,
-                       (int8_t *) p.panels + at / PANEL * p.step, sums);
-
-            for (size_t i = 0; i < PANEL; i++) {
-                start[i] = (int32_t) ((uint32_t) start[i]
-                                      - (uint32_t) zero * (uint32_t) sums[i]);
-                scale[i] /= by;
-                bias[i] /= by;
-            }
-
-            memcpy((int32_t *) p.start + at, start, sizeof(start));
-            memcpy((int32_t *) p.weights + at, sums, sizeof(sums));
-            memcpy((float *) p.scale + at, scale, sizeof(scale));
-            memcpy((float *) p.bias + at, bias, sizeof(bias));
+    for (size_t n = 0; n < w->groups * columns; n++) {
+        if (n % columns >= w->n) {
+            continue;
         }
+
+        at = w->depthwise ? depthwise_place(n) : n;
+
+        pack_column(w, n / columns * w->n + n % columns, &p, at);
+        pack_end(node, n / columns * w->n + n % columns, zero, end, &p, at);
     }
 }
 
 
-/* Of a constant, from element `first` on: floats, or integers. */
-static int
-load_vector(const infer_node_t *node, int i, size_t first, size_t n,
-    float *floats, int32_t *integers)
+/* Where the sum of a channel is: see infer_depthwise_u8_t. */
+static size_t
+depthwise_place(size_t n)
 {
-    void  *dst = floats;
-
-    if (i >= node->n_in || node->in[i] == NULL) {
-        return 0;
-    }
-
-    if (node->in[i]->dtype == INFER_I32) {
-        dst = integers;
-    }
-
-    /* as it is mapped: not aligned; both are four bytes */
-    memcpy(dst, (const unsigned char *) node->in[i]->data + 4 * first, 4 * n);
-
-    return 1;
+    return n / INFER_DEPTHWISE_BLOCK * INFER_DEPTHWISE_BLOCK
+           + n % 16 / 4 * 16 + n / 16 % 4 * 4 + n % 4;
 }
 
 
-/* Outputs first .. first + lanes - 1, and the sums of their weights. */
+/* The weights of output o as column `at`, and their sum. */
 static void
-pack_panel(const infer_weights_t *w, size_t first, size_t lanes,
-    int8_t *panel, int32_t *sums)
+pack_column(const infer_weights_t *w, size_t o, const infer_qpacked_t *p,
+    size_t at)
 {
-    size_t         k;
-    const int8_t  *from;
+    size_t         k, lanes = w->depthwise ? INFER_DEPTHWISE_BLOCK : PANEL;
+    int8_t        *panel, weight;
+    int32_t        sum = 0;
 
-    memset(panel, 0, PANEL * padded(w->c * w->taps));
-    memset(sums, 0, PANEL * sizeof(int32_t));
+    panel = (int8_t *) p->panels + at / lanes * lanes / PANEL * p->step
+            + at % lanes * 4;
 
     for (size_t tap = 0; tap < w->taps; tap++) {
         for (size_t c = 0; c < w->c; c++) {
             k = tap * w->c + c;
-            from = (const int8_t *) w->data + first * w->channel
-                   + c * w->depth + tap * w->tap_step;
-
-            for (size_t i = 0; i < lanes; i++) {
-                panel[k / 4 * 4 * PANEL + 4 * i + k % 4] =
-                    from[i * w->channel];
-                sums[i] += from[i * w->channel];
-            }
+            weight = ((const int8_t *) w->data)[o * w->channel + c * w->depth
+                                                + tap * w->tap_step];
+            panel[k / 4 * 4 * lanes + k % 4] = weight;
+            sum += weight;
         }
     }
+
+    ((int32_t *) p->weights)[at] = sum;
+}
+
+
+/* Where the sum of output o starts, and what it is scaled by. */
+static void
+pack_end(const infer_node_t *node, size_t o, int32_t zero,
+    const infer_requantize_t *end, const infer_qpacked_t *p, size_t at)
+{
+    float          scale = 1, bias = 0, by = 1;
+    int32_t        start = 0;
+    infer_dtype_t  dtype = (infer_dtype_t) end->dtype;
+
+    load(node, INFER_IN_SCALE, o, &scale, NULL);
+    load(node, INFER_IN_BIAS, o, &bias, &start);
+
+    if ((dtype == INFER_U8 || dtype == INFER_I8)
+        && infer_requantize_is_direct(dtype, &end->act))
+    {
+        by = end->out.scale;
+    }
+
+    bias /= by;
+
+    if (node->n_in > INFER_IN_RESIDUAL
+        && node->in[INFER_IN_RESIDUAL] != NULL)
+    {
+        bias = fmaf((float) -end->residual.zero, end->residual.scale / by,
+                    bias);
+    }
+
+    ((int32_t *) p->start)[at] =
+        (int32_t) ((uint32_t) start
+                   - (uint32_t) zero * (uint32_t) p->weights[at]);
+    ((float *) p->scale)[at] = scale / by;
+    ((float *) p->bias)[at] = bias;
+}
+
+
+/* Element o of a constant, where there is one: a float, or an integer. */
+static void
+load(const infer_node_t *node, int i, size_t o, float *x, int32_t *integer)
+{
+    void  *dst = x;
+
+    if (i >= node->n_in || node->in[i] == NULL) {
+        return;
+    }
+
+    if (node->in[i]->dtype == INFER_I32) {
+        dst = integer;
+    }
+
+    /* as it is mapped: not aligned; both are four bytes */
+    memcpy(dst, (const unsigned char *) node->in[i]->data + 4 * o, 4);
 }
 
 
@@ -344,7 +377,8 @@ infer_qproduct_run(const infer_qproduct_t *p)
     split_rows(&s, p);
     split_tasks(&s);
 
-    infer_qproduct_packed(&s.packed, p->call->packed, p->groups, p->n, p->k);
+    infer_qproduct_packed(&s.packed, p->call->packed, p->groups, p->n, p->k,
+                          0);
     infer_end_init(&s.end, p->end, p->call);
 
     s.end.ldc = s.end.ldr = p->groups * p->n;

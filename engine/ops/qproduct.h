@@ -20,7 +20,8 @@ enum {
 /* Where parts of the packed weights lie. */
 typedef struct {
     const int8_t   *panels;            /* [groups][ceil(n / 16)][K / 4][16][4],
-                                          K rounded up to a multiple of 4 */
+                                          K rounded up to a multiple of 4;
+                                          depthwise: infer_depthwise_u8_t */
     const int32_t  *start;             /* where sums start, and so on: */
     const int32_t  *weights;           /* [groups][ceil(n / 16) * 16] */
     const float    *scale;
@@ -62,7 +63,7 @@ size_t infer_qproduct_pack_size(const infer_weights_t *w);
 void infer_qproduct_pack(const infer_node_t *node, const infer_weights_t *w,
     int32_t zero, const infer_requantize_t *end, void *dst);
 void infer_qproduct_packed(infer_qpacked_t *p, const void *packed,
-    size_t groups, size_t n, size_t k);
+    size_t groups, size_t n, size_t k, int depthwise);
 
 size_t infer_qproduct_scratch(const infer_qproduct_t *p);
 void infer_qproduct_run(const infer_qproduct_t *p);

@@ -224,7 +224,9 @@ infer_window_weights(const infer_node_t *node, int64_t groups)
     w.depth = w.taps;
     w.tap_step = 1;
 
-    if (groups > 1 && w.c == 1 && v->dim[0].base == groups) {
+    w.depthwise = groups > 1 && w.c == 1 && v->dim[0].base == groups;
+
+    if (w.depthwise) {
         w.groups = 1;
     }
 

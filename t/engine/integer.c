@@ -52,11 +52,17 @@ naive_end(const infer_requantize_t *end, int64_t acc, float scale, float bias,
         by = end->out.scale;
     }
 
-    v = fmaf((float) acc, scale / by, bias / by);
+    bias /= by;
 
     if (residual != NULL) {
-        v = fmaf((float) (*residual - end->residual.zero),
-                 end->residual.scale / by, v);
+        bias = fmaf((float) -end->residual.zero, end->residual.scale / by,
+                    bias);
+    }
+
+    v = fmaf((float) acc, scale / by, bias);
+
+    if (residual != NULL) {
+        v = fmaf(*residual, end->residual.scale / by, v);
     }
 
     if (end->act.kind == INFER_CLIP) {
