@@ -114,7 +114,7 @@ infer_qproduct_check_weights(infer_graph_t *g, const infer_node_t *node,
     const infer_value_t  *x = node->in[INFER_IN_X];
     const infer_value_t  *w = node->in[INFER_IN_WEIGHTS];
 
-    if (w->data == NULL || w->varied[0] != NULL) {
+    if (!infer_value_is_constant(w)) {
         return infer_node_fail(g, node, "the weights are not constant");
     }
 
@@ -184,7 +184,7 @@ check_vector(infer_graph_t *g, const infer_node_t *node, int i)
     n = node->out[0]->dim[node->out[0]->rank - 1];
     integers = i == INFER_IN_BIAS && v->dtype == INFER_I32;
 
-    if (v->data == NULL || v->varied[0] != NULL) {
+    if (!infer_value_is_constant(v)) {
         return infer_node_fail(g, node, "the %s is not constant", what);
     }
 
