@@ -14,6 +14,7 @@ static const cli_command_t *const  commands[] = {
     &cli_inspect,
     &cli_run,
     &cli_eval,
+    &cli_compare,
     &cli_bench,
     &cli_convert,
     &cli_check,

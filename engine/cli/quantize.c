@@ -83,7 +83,7 @@ build(cli_quantizer_t *q, const infer_quantization_t *how,
 
 
 static void
-no_layer(void *arg, const infer_observed_t *seen)
+count_macs(void *arg, const infer_observed_t *seen)
 {
     uint64_t  *macs = arg;
 
@@ -104,7 +104,7 @@ measure_share(cli_quantizer_t *q, infer_error_t *err)
         return -1;
     }
 
-    infer_session_observe(session, NULL, no_layer, macs);
+    infer_session_observe(session, NULL, count_macs, macs);
     infer_session_free(session);
 
     q->share = macs[0] ? (double) macs[1] / (double) macs[0] : 0;
@@ -507,6 +507,7 @@ prepare(cli_quantizer_t *q, const char *preprocess, const char *labels,
     }
 
     q->load.winograd_budget = 0;
+    q->load.equalize = !q->how.dynamic;
     q->model = infer_model_load(q->path, &q->load, err);
 
     if (q->model == NULL) {
