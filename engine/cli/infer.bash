@@ -8,7 +8,7 @@ _infer()
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="inspect run eval bench check --help --version"
+        words="inspect run eval compare bench check --help --version"
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return
     fi
@@ -39,6 +39,10 @@ _infer()
     eval)
         options="--per-class --logits --preprocess --labels --max-pixels
                  --input-shape --batch --threads --json"
+        ;;
+    compare)
+        options="--html --preprocess --labels --max-pixels --input-shape
+                 --threads --json"
         ;;
     bench)
         options="--threads --batch --runs --warmup --per-op --sort
