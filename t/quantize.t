@@ -194,14 +194,14 @@ my @data = ('--data', "$dir/data/t-images-idx3-ubyte");
 ($report) = convert('data', @same, "$dir/a", @data, '--max-drop', 5);
 like($report, qr/^top-1           \d\d\.\d\d %, float \d\d\.\d\d % \(400 /m,
      'top-1 on --data');
-unlike($report, qr/layers stay float/, 'a drop of 5 points: none stays float');
+unlike($report, qr/layers? stays? float/, 'a drop of 5 points: none stays float');
 
 # Entropy clips so much that some images change their class.
 my @strict = (@same, "$dir/a", '--observer', 'entropy', '--max-drop', 0);
 
 ($report, $a) = convert('agreement', @strict);
 like($report, qr/^same class      100\.00 %$/m, 'no image changes its class');
-like($report, qr/, [1-9]\d* layers stay float$/m, 'at the price of layers');
+like($report, qr/, [1-9]\d* layers? stays? float$/m, 'at the price of layers');
 (undef, $b) = convert('agreement', @strict);
 ok($a eq $b, 'the decision: the same bytes');
 

@@ -367,7 +367,8 @@ put_trial(const cli_quantizer_t *q)
            100 * q->share);
 
     if (q->kept > 0) {
-        printf(", %zu layers stay float", q->kept);
+        printf(", %zu %s float", q->kept,
+               q->kept > 1 ? "layers stay" : "layer stays");
     }
 
     putchar('\n');
