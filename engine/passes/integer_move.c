@@ -65,15 +65,16 @@ moves(const infer_node_t *node, const infer_byte_view_t *view,
                && param->resize.coord != INFER_COORD_TF_CROP_AND_RESIZE;
 
     case INFER_OP_PAD:
-        q = param->pad.value / view->as.scale + view->as.zero;
-
         if (param->pad.mode != INFER_PAD_CONSTANT) {
             return 1;
         }
 
+        q = rint(param->pad.value / view->as.scale) + view->as.zero;
         param->pad.value = q;
 
-        return q >= 0 && q <= 255 && q == rint(q);
+        return q >= 0 && q <= 255
+               && (float) (q - view->as.zero) * view->as.scale
+                  == (float) node->param.pad.value;
 
     default:
         return 1;
