@@ -21,18 +21,21 @@
 
 /* An infer_bytes_t in registers. */
 typedef struct {
-    vf  most;                          /* rounds without overflow */
-    vi  zero;
-    vi  low;
-    vi  high;
-    vi  flip;
+    int  plain;                        /* unsigned, zero 0, no limits */
+    vf   most;                         /* rounds without overflow */
+    vi   zero;
+    vi   low;
+    vi   high;
+    vi   flip;
 } bytes_t;
 
 
 static inline bytes_t
 bytes_of(const infer_bytes_t *b)
 {
-    return (bytes_t) { v_set1(0x1p30f), vi_set1(b->zero * 0x10001u),
+    return (bytes_t) { b->zero == 0 && b->low == 0 && b->high == 255
+                       && b->flip == 0,
+                       v_set1(0x1p30f), vi_set1(b->zero * 0x10001u),
                        vi_set1(b->low * 0x1010101u),
                        vi_set1(b->high * 0x1010101u),
                        vi_set1(b->flip * 0x1010101u) };
@@ -50,7 +53,13 @@ to_bytes(const bytes_t *k, vf a, vf b, vf c, vf d)
                         v_round(v_min(k->most, b)));
     vi  high = vi_pack32(v_round(v_min(k->most, c)),
                          v_round(v_min(k->most, d)));
-    vi  q = vi_pack16(vi_add16(low, k->zero), vi_add16(high, k->zero));
+    vi  q;
+
+    if (k->plain) {
+        return vi_pack16(low, high);
+    }
+
+    q = vi_pack16(vi_add16(low, k->zero), vi_add16(high, k->zero));
 
     return vi_xor(vi_min_u8(vi_max_u8(q, k->low), k->high), k->flip);
 }
@@ -128,20 +137,87 @@ copy_bytes(uint8_t *dst, const uint8_t *src, size_t n)
 }
 
 
+/* Vector p of four: of one row, two or four, each `columns` wide. */
+#define QUAD(p)                                                              \
+    vf  v##p;                                                                \
+    {                                                                        \
+        size_t  l = 16 * p % columns;                                        \
+        size_t  line = i + 16 * p / columns;                                 \
+                                                                             \
+        /* beyond the last row: the last again */                            \
+        line = line < rows ? line : rows - 1;                                \
+        v##p = v_fma(v_convert(vi_load(acc + line * width + l)),             \
+                     v_load(scale + l), v_load(bias + l));                   \
+                                                                             \
+        if (residual) {                                                      \
+            v##p = v_fma(v_convert(vi_load_u8(r + line * ldr + l,            \
+                                              left - l)), by, v##p);         \
+        }                                                                    \
+    }
+
+/*
+ * rows x left sums, `width` apart, to bytes at c.  Compiled for each
+ * `columns` (16, 32, 64) that left is at most and the last 16 of which it
+ * reaches, with and without a residual, and with limits or without.
+ */
+static inline __attribute__((always_inline)) void
+end_bytes(const infer_end_t *e, bytes_t k, size_t columns, int residual,
+    const int32_t *acc, size_t width, size_t row, size_t col, size_t rows,
+    size_t left)
+{
+    vf              by = v_set1(e->residual_scale);
+    size_t          ldr = e->ldr, ldc = e->ldc;
+    uint8_t         bytes[128] __attribute__((aligned(64)));
+    uint8_t        *c = (uint8_t *) e->c + row * ldc + col;
+    const float    *scale = e->scale + col, *bias = e->bias + col;
+    const uint8_t  *r = residual ? e->residual + row * ldr + col : NULL;
+
+    for (size_t i = 0; i < rows; i += 64 / columns) {
+        QUAD(0) QUAD(1) QUAD(2) QUAD(3)
+
+        vi_store_n(bytes, vi_order(to_bytes(&k, v0, v1, v2, v3)), 64);
+
+        for (size_t line = 0; line < 64 / columns && i + line < rows; line++)
+        {
+            copy_bytes(c + (i + line) * ldc, bytes + line * columns, left);
+        }
+    }
+}
+
+
+static inline __attribute__((always_inline)) void
+end_columns(const infer_end_t *e, const bytes_t *k, size_t columns,
+    const int32_t *acc, size_t width, size_t row, size_t col, size_t rows,
+    size_t left)
+{
+    if (left == columns && e->residual && k->plain) {
+        end_bytes(e, *k, columns, 1, acc, width, row, col, rows, columns);
+
+    } else if (left == columns && e->residual) {
+        end_bytes(e, *k, columns, 1, acc, width, row, col, rows, columns);
+
+    } else if (left == columns && k->plain) {
+        end_bytes(e, *k, columns, 0, acc, width, row, col, rows, columns);
+
+    } else if (left == columns) {
+        end_bytes(e, *k, columns, 0, acc, width, row, col, rows, columns);
+
+    } else {
+        end_bytes(e, *k, columns, e->residual != NULL, acc, width, row, col,
+                  rows, left);
+    }
+}
+
+
 /*
  * rows x n sums, `width` apart, which belong at row, col; width is 16, 32 or
- * a multiple of 64.  Four vectors at a time become bytes: of one row, two or
- * four.
+ * a multiple of 64, and n reaches its last 16.
  */
 static void
 end_block(const infer_end_t *e, const int32_t *acc, size_t width, size_t row,
     size_t col, size_t rows, size_t n)
 {
-    vf        v[4];
-    size_t    left, columns = width < 64 ? width : 64, at = 64 / columns;
-    uint8_t   bytes[128] __attribute__((aligned(64)));
-    bytes_t   k = bytes_of(&e->bytes);
-    uint8_t  *c = e->c;
+    bytes_t  k = bytes_of(&e->bytes);
 
     if (e->dtype != INFER_U8) {
         for (size_t i = 0; i < rows; i++) {
@@ -153,27 +229,19 @@ end_block(const infer_end_t *e, const int32_t *acc, size_t width, size_t row,
         return;
     }
 
-    for (size_t i = 0; i < rows; i += at) {
+    switch (width) {
+    case 16:
+        end_columns(e, &k, 16, acc, width, row, col, rows, n);
+        break;
+
+    case 32:
+        end_columns(e, &k, 32, acc, width, row, col, rows, n);
+        break;
+
+    default:
         for (size_t j = 0; j < n; j += 64) {
-            left = n - j < columns ? n - j : columns;
-
-            for (size_t p = 0; p < 4; p++) {
-                size_t  r = i + 16 * p / columns, l = 16 * p % columns;
-
-                /* beyond the last row or column, of the last again */
-                r = r < rows ? r : rows - 1;
-                l = l < left ? l : 0;
-                v[p] = scaled(e, acc + r * width + j + l, row + r,
-                              col + j + l, left - l);
-            }
-
-            vi_store_n(bytes, vi_order(to_bytes(&k, v[0], v[1], v[2], v[3])),
-                       64);
-
-            for (size_t r = 0; r < at && i + r < rows; r++) {
-                copy_bytes(c + (row + i + r) * e->ldc + col + j,
-                           bytes + r * columns, left);
-            }
+            end_columns(e, &k, 64, acc + j, width, row, col + j, rows,
+                        n - j < 64 ? n - j : 64);
         }
     }
 }

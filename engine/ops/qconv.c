@@ -128,6 +128,7 @@ product_of(const infer_field_t *f)
 static void
 depthwise(const infer_field_t *f, const infer_stretch_t *stretch)
 {
+    int                        direct;
     float                     *numbers;
     size_t                     at, size, n;
     infer_end_t                end;
@@ -139,7 +140,9 @@ depthwise(const infer_field_t *f, const infer_stretch_t *stretch)
 
     infer_qproduct_packed(&packed, f->call->packed, 1, (size_t) f->channels,
                           (size_t) f->taps, 1);
-    infer_end_init(&end, requantize, f->call);
+
+    direct = infer_requantize_is_direct(dtype, &requantize->act);
+    infer_end_init(&end, requantize, direct, f->call);
 
     at = stretch->pixel * (size_t) f->channels;
     n = stretch->width * (size_t) f->channels;
@@ -160,7 +163,7 @@ depthwise(const infer_field_t *f, const infer_stretch_t *stretch)
     d.start = packed.start;
     d.end = &end;
 
-    if (infer_requantize_is_direct(dtype, &requantize->act)) {
+    if (direct) {
         f->call->kernels->integer->depthwise_u8(&d);
         return;
     }

@@ -104,6 +104,20 @@ padded(size_t k)
 }
 
 
+/*
+ * Whether the kernel gives the results.  Where x's scale is data, bytes are
+ * numbers first: the constants are not divided by the result's scale.
+ */
+static int
+is_direct(const infer_requantize_t *end, int dynamic)
+{
+    infer_dtype_t  dtype = (infer_dtype_t) end->dtype;
+
+    return infer_requantize_is_direct(dtype, &end->act)
+           && !(dynamic && dtype != INFER_F32);
+}
+
+
 /* ---- the shape rule --------------------------------------------------- */
 
 int
@@ -302,15 +316,18 @@ static void
 pack_end(const infer_node_t *node, size_t o, int32_t zero,
     const infer_requantize_t *end, const infer_qpacked_t *p, size_t at)
 {
-    float          scale = 1, bias = 0, by = 1;
-    int32_t        start = 0;
-    infer_dtype_t  dtype = (infer_dtype_t) end->dtype;
+    int      dynamic;
+    float    scale = 1, bias = 0, by = 1;
+    int32_t  start = 0;
+
+    dynamic = node->n_in > INFER_IN_X_SCALE
+              && node->in[INFER_IN_X_SCALE] != NULL;
 
     load(node, INFER_IN_SCALE, o, &scale, NULL);
     load(node, INFER_IN_BIAS, o, &bias, &start);
 
-    if ((dtype == INFER_U8 || dtype == INFER_I8)
-        && infer_requantize_is_direct(dtype, &end->act))
+    if (end->dtype != INFER_F32 && end->dtype != INFER_I32
+        && is_direct(end, dynamic))
     {
         by = end->out.scale;
     }
@@ -379,7 +396,7 @@ infer_qproduct_run(const infer_qproduct_t *p)
 
     infer_qproduct_packed(&s.packed, p->call->packed, p->groups, p->n, p->k,
                           0);
-    infer_end_init(&s.end, p->end, p->call);
+    infer_end_init(&s.end, p->end, s.direct, p->call);
 
     s.end.ldc = s.end.ldr = p->groups * p->n;
 
@@ -395,8 +412,7 @@ split_rows(split_t *s, const infer_qproduct_t *p)
     size_t  bytes, work, k = padded(p->k);
 
     s->product = p;
-    s->direct = infer_requantize_is_direct((infer_dtype_t) p->end->dtype,
-                                           &p->end->act);
+    s->direct = is_direct(p->end, p->x_scale != NULL);
     s->panels = ceil_div(p->n, PANEL);
     s->stretch = STRETCH_BYTES / (PANEL * k) / 2 * 2;
     s->stretch = min_size(s->stretch + (s->stretch == 0) * 2, STRETCH_PANELS);
