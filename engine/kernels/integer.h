@@ -453,33 +453,35 @@ depthwise_end(const infer_end_t *e, const bytes_t *k, vi a0, vi a1, vi a2,
     vi  a##2 = vi_load(d->start + j + 32), a##3 = vi_load(d->start + j + 48);
 
 
-/* Output i, 64 channels from j on, or n: four taps at a time. */
+/* Output i, 64 channels from j on, or n: four taps of a row at a time. */
 static inline __attribute__((always_inline)) void
-depthwise_one(const infer_depthwise_u8_t *d, const bytes_t *k, size_t i,
-    size_t j, size_t n)
+depthwise_one(const infer_depthwise_u8_t *d, const bytes_t *k, size_t row,
+    size_t i, size_t j, size_t n)
 {
-    size_t              last;
     const int8_t       *w = d->panels + j * d->step;
     const infer_tap_t  *tap = d->tap, *end = d->tap + d->taps;
 
     SUMS(a)
 
-    for ( ; tap != end; tap += last + 1, w += 256) {
-        size_t  row = d->row - (size_t) (tap - d->tap) % d->row;
+    for ( ; tap != end; tap += row) {
+        for (size_t t = 0; t < row; t += 4, w += 256) {
+            size_t  last = row - 1;
 
-        last = (row < 4 ? row : 4) - 1;
+            /* beyond the last of a row weights are 0 */
+            vi  x0 = vi_load_n(tap_u8(tap + t, i, j), n);
+            vi  x1 = vi_load_n(tap_u8(tap + (t + 1 < last ? t + 1 : last), i,
+                                      j), n);
+            vi  x2 = vi_load_n(tap_u8(tap + (t + 2 < last ? t + 2 : last), i,
+                                      j), n);
+            vi  x3 = vi_load_n(tap_u8(tap + (t + 3 < last ? t + 3 : last), i,
+                                      j), n);
+            INTERLEAVE
 
-        /* beyond the last of a row weights are 0 */
-        vi  x0 = vi_load_n(tap_u8(tap, i, j), n);
-        vi  x1 = vi_load_n(tap_u8(tap + (last > 0), i, j), n);
-        vi  x2 = vi_load_n(tap_u8(tap + (last < 2 ? last : 2), i, j), n);
-        vi  x3 = vi_load_n(tap_u8(tap + last, i, j), n);
-        INTERLEAVE
-
-        a0 = vi_dot(a0, y0, vi_load(w));
-        a1 = vi_dot(a1, y1, vi_load(w + 64));
-        a2 = vi_dot(a2, y2, vi_load(w + 128));
-        a3 = vi_dot(a3, y3, vi_load(w + 192));
+            a0 = vi_dot(a0, y0, vi_load(w));
+            a1 = vi_dot(a1, y1, vi_load(w + 64));
+            a2 = vi_dot(a2, y2, vi_load(w + 128));
+            a3 = vi_dot(a3, y3, vi_load(w + 192));
+        }
     }
 
     depthwise_end(d->end, k, a0, a1, a2, a3, i, j, n);
@@ -568,12 +570,16 @@ depthwise_u8(const infer_depthwise_u8_t *d)
             continue;
         }
 
-        for (j = 0; j + 64 <= d->channels; j += 64) {
-            depthwise_one(d, &k, i, j, 64);
+        for (j = 0; j + 64 <= d->channels && d->row == 3; j += 64) {
+            depthwise_one(d, &k, 3, i, j, 64);
+        }
+
+        for ( ; j + 64 <= d->channels; j += 64) {
+            depthwise_one(d, &k, d->row, i, j, 64);
         }
 
         if (j < d->channels) {
-            depthwise_one(d, &k, i, j, d->channels - j);
+            depthwise_one(d, &k, d->row, i, j, d->channels - j);
         }
     }
 }
