@@ -403,4 +403,7 @@ const char *infer_isa(void);
  */
 double infer_peak_gflops(void);
 
+/* The same of multiply-adds of 8-bit integers, in GOP/s. */
+double infer_peak_gops(void);
+
 #endif /* INFER_H */

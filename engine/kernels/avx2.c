@@ -33,6 +33,7 @@
 #include "kernels/integer.h"
 
 PEAK(6)
+PEAK_U8(3)
 INTEGER_KERNELS(avx2, 3 * TILE_U8_MAX_ROWS)
 KERNELS(avx2, "avx2", avx2, 2 * TILE_MAX_ROWS)
 

@@ -15,41 +15,73 @@
 #include "kernels/variants.h"
 
 
-#define BLOCK_COLUMNS  128             /* of the widest tile */
+/* Sums of the largest tile: of 14 rows and 2 panels, or 3 and 4. */
+#define TILE_U8_SUMS  448
 
 
-/* v as 16 (or n) bytes; NaN becomes the lowest. */
-static inline void
-put_bytes(const infer_bytes_t *b, vf v, uint8_t *y, size_t n)
+/* An infer_bytes_t in registers. */
+typedef struct {
+    int  plain;                        /* unsigned, zero 0, no limits */
+    vf   most;                         /* rounds without overflow */
+    vi   zero;
+    vi   low;
+    vi   high;
+    vi   flip;
+} bytes_t;
+
+
+static inline bytes_t
+bytes_of(const infer_bytes_t *b)
 {
+    return (bytes_t) { b->zero == 0 && b->low == 0 && b->high == 255
+                       && b->flip == 0,
+                       v_set1(0x1p30f), vi_set1(b->zero * 0x10001u),
+                       vi_set1(b->low * 0x1010101u),
+                       vi_set1(b->high * 0x1010101u),
+                       vi_set1(b->flip * 0x1010101u) };
+}
+
+
+/*
+ * 64 numbers as bytes: within each 16 bytes four of a, of b, of c and of d.
+ * The limits are those of bytes, since rounding keeps order.
+ */
+static inline vi
+to_bytes(const bytes_t *k, vf a, vf b, vf c, vf d)
+{
+    vi  low = vi_pack32(v_round(v_min(k->most, a)),
+                        v_round(v_min(k->most, b)));
+    vi  high = vi_pack32(v_round(v_min(k->most, c)),
+                         v_round(v_min(k->most, d)));
     vi  q;
 
-    v = v_min(v_max(v, v_set1(b->low)), v_set1(b->high));
-    q = vi_add(v_round(v), vi_set1((uint32_t) b->zero));
+    if (k->plain) {
+        return vi_pack16(low, high);
+    }
 
-    vi_store_u8(y, vi_xor(q, vi_set1(b->flip)), n);
+    q = vi_pack16(vi_add16(low, k->zero), vi_add16(high, k->zero));
+
+    return vi_xor(vi_min_u8(vi_max_u8(q, k->low), k->high), k->flip);
 }
 
 
-/* (x - zero) as floats */
-static inline vf
-get_bytes(const uint8_t *x, uint8_t flip, int32_t zero, size_t n)
-{
-    vi  q = vi_xor(vi_load_u8(x, n), vi_set1(flip));
-
-    return v_convert(vi_sub(q, vi_set1((uint32_t) zero)));
-}
+/* 64 bytes as numbers in the order of to_bytes: part 0 .. 3. */
+#define FROM_BYTES(x, part)                                                  \
+    v_convert(part == 0 ? vi_low16(vi_low8(x, vi_set1(0)), vi_set1(0))       \
+              : part == 1 ? vi_high16(vi_low8(x, vi_set1(0)), vi_set1(0))    \
+              : part == 2 ? vi_low16(vi_high8(x, vi_set1(0)), vi_set1(0))    \
+              : vi_high16(vi_high8(x, vi_set1(0)), vi_set1(0)))
 
 
 /* ---- the end of a product --------------------------------------------- */
 
-/* Sums of row i, columns j .. j + 15, as numbers. */
+/* Sums at acc, of row i, columns j .. j + 15, as numbers. */
 static inline vf
 scaled(const infer_end_t *e, const int32_t *acc, size_t i, size_t j, size_t n)
 {
     vf  scale = v_load(e->scale + j);
     vf  v;
-    vi  sum = vi_load_n(acc, 4 * n);
+    vi  sum = vi_load(acc);
 
     if (e->weights) {
         sum = vi_sub(sum, vi_mul(vi_load(e->weights + j),
@@ -60,8 +92,7 @@ scaled(const infer_end_t *e, const int32_t *acc, size_t i, size_t j, size_t n)
     v = v_fma(v_convert(sum), scale, v_load(e->bias + j));
 
     if (e->residual) {
-        v = v_fma(get_bytes(e->residual + i * e->ldr + j, 0,
-                            e->residual_zero, n),
+        v = v_fma(v_convert(vi_load_u8(e->residual + i * e->ldr + j, n)),
                   v_set1(e->residual_scale), v);
     }
 
@@ -69,31 +100,148 @@ scaled(const infer_end_t *e, const int32_t *acc, size_t i, size_t j, size_t n)
 }
 
 
-/* rows x n sums, which belong at row, col. */
+/* Up to 16 sums as they are, or as numbers. */
+static inline void
+end_numbers(const infer_end_t *e, const int32_t *acc, size_t i, size_t j,
+    size_t n)
+{
+    size_t  at = i * e->ldc + j;
+
+    n = n < 16 ? n : 16;
+
+    if (e->dtype == INFER_I32) {
+        vi_store_n((int32_t *) e->c + at, vi_load(acc), 4 * n);
+
+    } else {
+        v_store_m((float *) e->c + at, scaled(e, acc, i, j, n), v_mask(n));
+    }
+}
+
+
+/* A constant size is a store or two. */
+static inline void
+copy_bytes(uint8_t *dst, const uint8_t *src, size_t n)
+{
+    if (n >= 64) {
+        memcpy(dst, src, 64);
+
+    } else if (n == 32) {
+        memcpy(dst, src, 32);
+
+    } else if (n == 16) {
+        memcpy(dst, src, 16);
+
+    } else {
+        vi_store_n(dst, vi_load(src), n);
+    }
+}
+
+
+/* Vector p of four: of one row, two or four, each `columns` wide. */
+#define QUAD(p)                                                              \
+    vf  v##p;                                                                \
+    {                                                                        \
+        size_t  l = 16 * p % columns;                                        \
+        size_t  line = i + 16 * p / columns;                                 \
+                                                                             \
+        /* beyond the last row: the last again */                            \
+        line = line < rows ? line : rows - 1;                                \
+        v##p = v_fma(v_convert(vi_load(acc + line * width + l)),             \
+                     v_load(scale + l), v_load(bias + l));                   \
+                                                                             \
+        if (residual) {                                                      \
+            v##p = v_fma(v_convert(vi_load_u8(r + line * ldr + l,            \
+                                              left - l)), by, v##p);         \
+        }                                                                    \
+    }
+
+/*
+ * rows x left sums, `width` apart, to bytes at c.  Compiled for each
+ * `columns` (16, 32, 64) that left is at most and the last 16 of which it
+ * reaches, with and without a residual, and with limits or without.
+ */
+static inline __attribute__((always_inline)) void
+end_bytes(const infer_end_t *e, bytes_t k, size_t columns, int residual,
+    const int32_t *acc, size_t width, size_t row, size_t col, size_t rows,
+    size_t left)
+{
+    vf              by = v_set1(e->residual_scale);
+    size_t          ldr = e->ldr, ldc = e->ldc;
+    uint8_t         bytes[128] __attribute__((aligned(64)));
+    uint8_t        *c = (uint8_t *) e->c + row * ldc + col;
+    const float    *scale = e->scale + col, *bias = e->bias + col;
+    const uint8_t  *r = residual ? e->residual + row * ldr + col : NULL;
+
+    for (size_t i = 0; i < rows; i += 64 / columns) {
+        QUAD(0) QUAD(1) QUAD(2) QUAD(3)
+
+        vi_store_n(bytes, vi_order(to_bytes(&k, v0, v1, v2, v3)), 64);
+
+        for (size_t line = 0; line < 64 / columns && i + line < rows; line++)
+        {
+            copy_bytes(c + (i + line) * ldc, bytes + line * columns, left);
+        }
+    }
+}
+
+
+static inline __attribute__((always_inline)) void
+end_columns(const infer_end_t *e, const bytes_t *k, size_t columns,
+    const int32_t *acc, size_t width, size_t row, size_t col, size_t rows,
+    size_t left)
+{
+    if (left == columns && e->residual && k->plain) {
+        end_bytes(e, *k, columns, 1, acc, width, row, col, rows, columns);
+
+    } else if (left == columns && e->residual) {
+        end_bytes(e, *k, columns, 1, acc, width, row, col, rows, columns);
+
+    } else if (left == columns && k->plain) {
+        end_bytes(e, *k, columns, 0, acc, width, row, col, rows, columns);
+
+    } else if (left == columns) {
+        end_bytes(e, *k, columns, 0, acc, width, row, col, rows, columns);
+
+    } else {
+        end_bytes(e, *k, columns, e->residual != NULL, acc, width, row, col,
+                  rows, left);
+    }
+}
+
+
+/*
+ * rows x n sums, `width` apart, which belong at row, col; width is 16, 32 or
+ * a multiple of 64, and n reaches its last 16.
+ */
 static void
-end_block(const infer_end_t *e, const int32_t *acc, size_t lda, size_t row,
+end_block(const infer_end_t *e, const int32_t *acc, size_t width, size_t row,
     size_t col, size_t rows, size_t n)
 {
-    for (size_t i = row; i < row + rows; i++, acc += lda) {
-        for (size_t j = 0; j < n; j += 16) {
-            size_t  at = i * e->ldc + col + j;
-            size_t  left = n - j;
+    bytes_t  k = bytes_of(&e->bytes);
 
-            switch (e->dtype) {
-            case INFER_I32:
-                vi_store_n((int32_t *) e->c + at, vi_load_n(acc + j, 4 * left),
-                           4 * (left < 16 ? left : 16));
-                break;
-
-            case INFER_F32:
-                v_store_m((float *) e->c + at,
-                          scaled(e, acc + j, i, col + j, left), v_mask(left));
-                break;
-
-            default:
-                put_bytes(&e->bytes, scaled(e, acc + j, i, col + j, left),
-                          (uint8_t *) e->c + at, left);
+    if (e->dtype != INFER_U8) {
+        for (size_t i = 0; i < rows; i++) {
+            for (size_t j = 0; j < n; j += 16) {
+                end_numbers(e, acc + i * width + j, row + i, col + j, n - j);
             }
+        }
+
+        return;
+    }
+
+    switch (width) {
+    case 16:
+        end_columns(e, &k, 16, acc, width, row, col, rows, n);
+        break;
+
+    case 32:
+        end_columns(e, &k, 32, acc, width, row, col, rows, n);
+        break;
+
+    default:
+        for (size_t j = 0; j < n; j += 64) {
+            end_columns(e, &k, 64, acc + j, width, row, col + j, rows,
+                        n - j < 64 ? n - j : 64);
         }
     }
 }
@@ -111,7 +259,7 @@ end_block(const infer_end_t *e, const int32_t *acc, size_t lda, size_t row,
                              PANELS_##P(U8_MAC1, i) }
 #define U8_MAC1(p, i)      acc##i##_##p = vi_dot(acc##i##_##p, x, w##p);
 #define U8_STORE(i, P)     PANELS_##P(U8_STORE1, i)
-#define U8_STORE1(p, i)    vi_store_n(sums + i * BLOCK_COLUMNS + 16 * p,     \
+#define U8_STORE1(p, i)    vi_store_n(out + i * width + 16 * p,              \
                                       acc##i##_##p, 64);
 
 static inline uint32_t
@@ -129,23 +277,31 @@ four(const uint8_t *a)
 #define TILE_U8(R, P)                                                        \
 static void                                                                  \
 tile_u8_##R##x##P(const infer_tile_u8_t *t, size_t row, size_t col,          \
-    int32_t *sums)                                                           \
+    int32_t *out)                                                            \
 {                                                                            \
+    enum { width = 16 * P };                                                 \
     size_t          lda = t->lda;                                            \
     size_t          panel = t->k * 16;                                       \
     const uint8_t  *a = t->a + row * lda;                                    \
     const uint8_t  *a7 = R > 7 ? a + 7 * lda : a;                            \
     const int8_t   *w = t->panels + col * t->k;                              \
-    const int8_t   *end = w + panel;                                         \
+    const int8_t   *end = w, *last = w + panel;                              \
+    size_t          run = t->run * 16;                                       \
+    size_t          skip = t->run_step - t->run;                             \
     const int32_t  *start = t->start + col;                                  \
                                                                              \
     PANELS_##P(U8_START, )                                                   \
     ROWS_##R(U8_DECLARE, P)                                                  \
                                                                              \
-    for ( ; w != end; w += 64, a += 4, a7 += 4) {                            \
-        PANELS_##P(U8_WEIGHTS, )                                             \
-        ROWS_##R(U8_MAC, P)                                                  \
-    }                                                                        \
+    do {                                                                     \
+        for (end += run; w != end; w += 64, a += 4, a7 += 4) {               \
+            PANELS_##P(U8_WEIGHTS, )                                         \
+            ROWS_##R(U8_MAC, P)                                              \
+        }                                                                    \
+                                                                             \
+        a += skip;                                                           \
+        a7 += skip;                                                          \
+    } while (w != last);                                                     \
                                                                              \
     ROWS_##R(U8_STORE, P)                                                    \
 }
@@ -183,7 +339,7 @@ tile_u8_rows(const infer_tile_u8_t *t, size_t row, size_t rows)
                                       TILE_U8_NAME(3, 4) };
 #endif
     size_t     panels, left;
-    int32_t    sums[TILE_U8_MAX_ROWS * BLOCK_COLUMNS];
+    int32_t    sums[TILE_U8_SUMS] __attribute__((aligned(64)));
     tile_u8_t  tile;
 
     for (size_t col = 0; col < t->n; col += panels * 16) {
@@ -210,7 +366,7 @@ tile_u8_rows(const infer_tile_u8_t *t, size_t row, size_t rows)
 #endif
 
         tile(t, row, col, sums);
-        end_block(t->end, sums, BLOCK_COLUMNS, row, col, rows,
+        end_block(t->end, sums, panels * 16, row, col, rows,
                   left < panels * 16 ? left : panels * 16);
     }
 }
@@ -241,34 +397,189 @@ tap_u8(const infer_tap_t *tap, size_t i, size_t j)
 }
 
 
+/* Channels j .. j + 63 of output i, of which n are stored. */
+static inline __attribute__((always_inline)) void
+depthwise_end(const infer_end_t *e, const bytes_t *k, vi a0, vi a1, vi a2,
+    vi a3, size_t i, size_t j, size_t n)
+{
+    vi            r;
+    vf            v0, v1, v2, v3, by;
+    int32_t       order[64] __attribute__((aligned(64))), numbers[64];
+    const float  *scale = e->scale + j, *bias = e->bias + j;
+
+    v0 = v_fma(v_convert(a0), v_load(scale), v_load(bias));
+    v1 = v_fma(v_convert(a1), v_load(scale + 16), v_load(bias + 16));
+    v2 = v_fma(v_convert(a2), v_load(scale + 32), v_load(bias + 32));
+    v3 = v_fma(v_convert(a3), v_load(scale + 48), v_load(bias + 48));
+
+    if (e->residual) {
+        by = v_set1(e->residual_scale);
+        r = vi_load_n(e->residual + i * e->ldr + j, n);
+        v0 = v_fma(FROM_BYTES(r, 0), by, v0);
+        v1 = v_fma(FROM_BYTES(r, 1), by, v1);
+        v2 = v_fma(FROM_BYTES(r, 2), by, v2);
+        v3 = v_fma(FROM_BYTES(r, 3), by, v3);
+    }
+
+    if (e->dtype == INFER_U8) {
+        vi_store_n((uint8_t *) e->c + i * e->ldc + j,
+                   to_bytes(k, v0, v1, v2, v3), n);
+        return;
+    }
+
+    vi_store_n(order, e->dtype == INFER_I32 ? a0 : v_bits(v0), 64);
+    vi_store_n(order + 16, e->dtype == INFER_I32 ? a1 : v_bits(v1), 64);
+    vi_store_n(order + 32, e->dtype == INFER_I32 ? a2 : v_bits(v2), 64);
+    vi_store_n(order + 48, e->dtype == INFER_I32 ? a3 : v_bits(v3), 64);
+
+    for (int p = 0; p < 16; p++) {
+        memcpy(numbers + p % 4 * 16 + p / 4 * 4, order + 4 * p, 16);
+    }
+
+    memcpy((int32_t *) e->c + i * e->ldc + j, numbers,
+           (n < 64 ? n : 64) * sizeof(int32_t));
+}
+
+
+/* x0 .. x3 as y0 .. y3, whose lanes are those four of one channel. */
+#define INTERLEAVE                                                           \
+    vi  low0 = vi_low8(x0, x1), high0 = vi_high8(x0, x1);                    \
+    vi  low1 = vi_low8(x2, x3), high1 = vi_high8(x2, x3);                    \
+    vi  y0 = vi_low16(low0, low1), y1 = vi_high16(low0, low1);               \
+    vi  y2 = vi_low16(high0, high1), y3 = vi_high16(high0, high1);
+
+#define SUMS(a)                                                              \
+    vi  a##0 = vi_load(d->start + j), a##1 = vi_load(d->start + j + 16);     \
+    vi  a##2 = vi_load(d->start + j + 32), a##3 = vi_load(d->start + j + 48);
+
+
+/* Output i, 64 channels from j on, or n: four taps of a row at a time. */
+static inline __attribute__((always_inline)) void
+depthwise_one(const infer_depthwise_u8_t *d, const bytes_t *k, size_t row,
+    size_t i, size_t j, size_t n)
+{
+    const int8_t       *w = d->panels + j * d->step;
+    const infer_tap_t  *tap = d->tap, *end = d->tap + d->taps;
+
+    SUMS(a)
+
+    for ( ; tap != end; tap += row) {
+        for (size_t t = 0; t < row; t += 4, w += 256) {
+            size_t  last = row - 1;
+
+            /* beyond the last of a row weights are 0 */
+            vi  x0 = vi_load_n(tap_u8(tap + t, i, j), n);
+            vi  x1 = vi_load_n(tap_u8(tap + (t + 1 < last ? t + 1 : last), i,
+                                      j), n);
+            vi  x2 = vi_load_n(tap_u8(tap + (t + 2 < last ? t + 2 : last), i,
+                                      j), n);
+            vi  x3 = vi_load_n(tap_u8(tap + (t + 3 < last ? t + 3 : last), i,
+                                      j), n);
+            INTERLEAVE
+
+            a0 = vi_dot(a0, y0, vi_load(w));
+            a1 = vi_dot(a1, y1, vi_load(w + 64));
+            a2 = vi_dot(a2, y2, vi_load(w + 128));
+            a3 = vi_dot(a3, y3, vi_load(w + 192));
+        }
+    }
+
+    depthwise_end(d->end, k, a0, a1, a2, a3, i, j, n);
+}
+
+
+/*
+ * Outputs i and i + 1 of windows three wide that move by one pixel: both lie
+ * in the same four pixels, interleaved once.
+ */
+static inline __attribute__((always_inline)) void
+depthwise_two(const infer_depthwise_u8_t *d, const bytes_t *k, size_t i,
+    size_t j, size_t n)
+{
+    const int8_t       *w = d->panels + j * d->step;
+    const infer_tap_t  *tap = d->tap, *end = d->tap + d->taps;
+
+    SUMS(a)
+    SUMS(b)
+
+    for ( ; tap != end; tap += 3, w += 256) {
+        size_t          step = tap->step;
+        const uint8_t  *x = tap_u8(tap, i, j);
+
+        vi  x0 = vi_load_n(x, n);
+        vi  x1 = vi_load_n(x + step, n);
+        vi  x2 = vi_load_n(x + 2 * step, n);
+        vi  x3 = vi_load_n(x + 3 * step, n);
+        vi  w0 = vi_load(w), w1 = vi_load(w + 64);
+        vi  w2 = vi_load(w + 128), w3 = vi_load(w + 192);
+        INTERLEAVE
+
+        a0 = vi_dot(a0, y0, w0);
+        a1 = vi_dot(a1, y1, w1);
+        a2 = vi_dot(a2, y2, w2);
+        a3 = vi_dot(a3, y3, w3);
+        b0 = vi_dot(b0, y0, vi_shl(w0, 8));
+        b1 = vi_dot(b1, y1, vi_shl(w1, 8));
+        b2 = vi_dot(b2, y2, vi_shl(w2, 8));
+        b3 = vi_dot(b3, y3, vi_shl(w3, 8));
+    }
+
+    depthwise_end(d->end, k, a0, a1, a2, a3, i, j, n);
+    depthwise_end(d->end, k, b0, b1, b2, b3, i + 1, j, n);
+}
+
+
+/* Whether a tap's next output is what the next tap reads. */
+static int
+is_sliding(const infer_depthwise_u8_t *d)
+{
+    const infer_tap_t  *tap = d->tap;
+
+    if (d->row != 3) {
+        return 0;
+    }
+
+    for (size_t t = 0; t < d->taps; t += 3, tap += 3) {
+        if (tap_u8(tap, 1, 0) != tap[1].x || tap_u8(tap, 2, 0) != tap[2].x) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 static void
 depthwise_u8(const infer_depthwise_u8_t *d)
 {
-    size_t         groups = (d->taps + 3) / 4;
-    int32_t        sums[16];
-    const int8_t  *w;
+    int      sliding = is_sliding(d);
+    size_t   j;
+    bytes_t  k = bytes_of(&d->end->bytes);
 
     for (size_t i = 0; i < d->width; i++) {
-        for (size_t j = 0; j < d->channels; j += 16) {
-            vi      acc = vi_load(d->start + j);
-            size_t  n = d->channels - j;
-
-            w = d->panels + j * groups * 4;
-
-            for (size_t t = 0; t < d->taps; t += 4, w += 64) {
-                vi  x = vi_load_u8(tap_u8(&d->tap[t], i, j), n);
-
-                for (size_t k = 1; k < 4 && t + k < d->taps; k++) {
-                    vi  y = vi_load_u8(tap_u8(&d->tap[t + k], i, j), n);
-
-                    x = vi_or(x, vi_mul(y, vi_set1(1u << 8 * k)));
-                }
-
-                acc = vi_dot(acc, x, vi_load(w));
+        if (sliding && i + 1 < d->width) {
+            for (j = 0; j + 64 <= d->channels; j += 64) {
+                depthwise_two(d, &k, i, j, 64);
             }
 
-            vi_store_n(sums, acc, 64);
-            end_block(d->end, sums, 16, i, j, 1, n < 16 ? n : 16);
+            if (j < d->channels) {
+                depthwise_two(d, &k, i, j, d->channels - j);
+            }
+
+            i++;
+            continue;
+        }
+
+        for (j = 0; j + 64 <= d->channels && d->row == 3; j += 64) {
+            depthwise_one(d, &k, 3, i, j, 64);
+        }
+
+        for ( ; j + 64 <= d->channels; j += 64) {
+            depthwise_one(d, &k, d->row, i, j, 64);
+        }
+
+        if (j < d->channels) {
+            depthwise_one(d, &k, d->row, i, j, d->channels - j);
         }
     }
 }
@@ -277,18 +588,28 @@ depthwise_u8(const infer_depthwise_u8_t *d)
 static void
 average_u8(const infer_pool_u8_t *p)
 {
-    for (size_t i = 0; i < p->width; i++) {
-        for (size_t j = 0; j < p->channels; j += 16) {
-            vi      sum = vi_set1((uint32_t) -p->offset);
-            vf      v;
-            size_t  n = p->channels - j;
+    vf       v[4], factor = v_set1(p->factor);
+    bytes_t  k = bytes_of(&p->bytes);
 
-            for (size_t t = 0; t < p->taps; t++) {
-                sum = vi_add(sum, vi_load_u8(tap_u8(&p->tap[t], i, j), n));
+    for (size_t i = 0; i < p->width; i++) {
+        for (size_t j = 0; j < p->channels; j += 64) {
+            for (size_t l = 0; l < 64; l += 16) {
+                vi      sum = vi_set1((uint32_t) -p->offset);
+                size_t  n = p->channels - j;
+
+                n = n > l ? n - l : 0;
+
+                for (size_t t = 0; t < p->taps && n > 0; t++) {
+                    sum = vi_add(sum, vi_load_u8(tap_u8(&p->tap[t], i, j + l),
+                                                 n));
+                }
+
+                v[l / 16] = v_mul(v_convert(sum), factor);
             }
 
-            v = v_mul(v_convert(sum), v_set1(p->factor));
-            put_bytes(&p->bytes, v, p->c + i * p->channels + j, n);
+            vi_store_n(p->c + i * p->channels + j,
+                       vi_order(to_bytes(&k, v[0], v[1], v[2], v[3])),
+                       p->channels - j);
         }
     }
 }
@@ -319,22 +640,26 @@ pool_u8(const infer_pool_u8_t *p)
 
 /* ---- elementwise ------------------------------------------------------ */
 
+/* 16 results, or n. */
 static inline vf
-combine_u8(const infer_binary_u8_t *bin, vi a, vi b)
+combine_u8(const infer_binary_u8_t *bin, const uint8_t *a, size_t a_step,
+    const uint8_t *b, size_t b_step, size_t n)
 {
     vf  scale = v_set1(bin->a.scale);
+    vi  x = a_step ? vi_load_u8(a, n) : vi_set1(*a);
+    vi  y = b_step ? vi_load_u8(b, n) : vi_set1(*b);
 
-    a = vi_sub(a, vi_set1((uint32_t) bin->a.zero));
-    b = vi_sub(b, vi_set1((uint32_t) bin->b.zero));
+    x = vi_sub(x, vi_set1((uint32_t) bin->a.zero));
+    y = vi_sub(y, vi_set1((uint32_t) bin->b.zero));
 
     if (bin->kind == INFER_MUL) {
-        return v_mul(v_convert(vi_mul(a, b)), scale);
+        return v_mul(v_convert(vi_mul(x, y)), scale);
     }
 
-    return v_fma(v_convert(b),
+    return v_fma(v_convert(y),
                  v_set1(bin->kind == INFER_SUB ? -bin->b.scale
                                                : bin->b.scale),
-                 v_mul(v_convert(a), scale));
+                 v_mul(v_convert(x), scale));
 }
 
 
@@ -342,17 +667,24 @@ static void
 binary_u8(const infer_binary_u8_t *bin, const uint8_t *a, size_t a_step,
     const uint8_t *b, size_t b_step, size_t n)
 {
-    vi  a0 = vi_set1(*a);
-    vi  b0 = vi_set1(*b);
+    vf       v[4] = { v_set1(0) };
+    size_t   left;
+    bytes_t  k = bytes_of(&bin->bytes);
 
-    for (size_t i = 0; i < n; i += 16) {
-        vf  v = combine_u8(bin, a_step ? vi_load_u8(a + i, n - i) : a0,
-                           b_step ? vi_load_u8(b + i, n - i) : b0);
+    for (size_t i = 0; i < n; i += 64) {
+        for (size_t l = 0; l < 64 && l < n - i; l += 16) {
+            left = n - i - l;
+            v[l / 16] = combine_u8(bin, a + a_step * (i + l), a_step,
+                                   b + b_step * (i + l), b_step, left);
 
-        if (bin->y32) {
-            v_store_m(bin->y32 + i, v, v_mask(n - i));
-        } else {
-            put_bytes(&bin->bytes, v, bin->y + i, n - i);
+            if (bin->y32) {
+                v_store_m(bin->y32 + i + l, v[l / 16], v_mask(left));
+            }
+        }
+
+        if (!bin->y32) {
+            vi_store_n(bin->y + i,
+                       vi_order(to_bytes(&k, v[0], v[1], v[2], v[3])), n - i);
         }
     }
 }
@@ -362,10 +694,16 @@ static void
 quantize(const infer_bytes_t *bytes, float scale, const float *x, uint8_t *y,
     size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        vf  v = v_load_m(x + i, v_mask(n - i));
+    vf       v[4] = { v_set1(0) }, by = v_set1(scale);
+    bytes_t  k = bytes_of(bytes);
 
-        put_bytes(bytes, v_div(v, v_set1(scale)), y + i, n - i);
+    for (size_t i = 0; i < n; i += 64) {
+        for (size_t l = 0; l < 64 && l < n - i; l += 16) {
+            v[l / 16] = v_div(v_load_m(x + i + l, v_mask(n - i - l)), by);
+        }
+
+        vi_store_n(y + i, vi_order(to_bytes(&k, v[0], v[1], v[2], v[3])),
+                   n - i);
     }
 }
 
@@ -374,9 +712,14 @@ static void
 dequantize_u8(const uint8_t *x, uint8_t flip, int32_t zero, float scale,
     float *y, size_t n)
 {
+    vi  turn = vi_set1(flip);
+    vi  base = vi_set1((uint32_t) zero);
+    vf  by = v_set1(scale);
+
     for (size_t i = 0; i < n; i += 16) {
-        v_store_m(y + i, v_mul(get_bytes(x + i, flip, zero, n - i),
-                               v_set1(scale)), v_mask(n - i));
+        vi  q = vi_sub(vi_xor(vi_load_u8(x + i, n - i), turn), base);
+
+        v_store_m(y + i, v_mul(v_convert(q), by), v_mask(n - i));
     }
 }
 
@@ -385,11 +728,13 @@ static void
 dequantize_i32(const int32_t *x, int32_t zero, float scale, float *y,
     size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        vi  q = vi_sub(vi_load_n(x + i, 4 * (n - i)),
-                       vi_set1((uint32_t) zero));
+    vi  base = vi_set1((uint32_t) zero);
+    vf  by = v_set1(scale);
 
-        v_store_m(y + i, v_mul(v_convert(q), v_set1(scale)), v_mask(n - i));
+    for (size_t i = 0; i < n; i += 16) {
+        vi  q = vi_sub(vi_load_n(x + i, 4 * (n - i)), base);
+
+        v_store_m(y + i, v_mul(v_convert(q), by), v_mask(n - i));
     }
 }
 
@@ -401,15 +746,13 @@ range_f32(const float *x, size_t n, float *range)
     vf     high = v_set1(range[1]);
     float  lanes[2][16];
 
-    /* the second of two that are equal or NaN */
+    /* where one is NaN, it is the second that counts */
     for (size_t i = 0; i < n; i += 16) {
-        vf  v = v_load_m(x + i, v_mask(n - i));
+        vm  m = v_mask(n - i);
+        vf  v = v_load_m(x + i, m);
 
-        v = v_select(v_mask(n - i), v, low);
-        low = v_min(v, low);
-        v = v_load_m(x + i, v_mask(n - i));
-        v = v_select(v_mask(n - i), v, high);
-        high = v_max(v, high);
+        low = v_min(v_select(m, v, low), low);
+        high = v_max(v_select(m, v, high), high);
     }
 
     v_store_m(lanes[0], low, v_mask(16));
@@ -419,6 +762,33 @@ range_f32(const float *x, size_t n, float *range)
         range[0] = lanes[0][i] < range[0] ? lanes[0][i] : range[0];
         range[1] = lanes[1][i] > range[1] ? lanes[1][i] : range[1];
     }
+}
+
+
+#define PEAK_U8_DECLARE(i, P)  vi  acc##i = vi_set1((uint32_t) seed[i]);
+#define PEAK_U8_DOT(i, P)      acc##i = vi_dot(acc##i, x, y);
+#define PEAK_U8_SUM(i, P)      x = vi_add(x, acc##i);
+
+/* As PEAK(R) of peak.h. */
+#define PEAK_U8(R)                                                           \
+static float                                                                 \
+peak_u8(const float *seed, size_t rounds, size_t *macs)                      \
+{                                                                            \
+    vi       x = vi_set1((uint32_t) seed[30]);                               \
+    vi       y = vi_set1((uint32_t) seed[31]);                               \
+    int32_t  sum[16];                                                        \
+                                                                             \
+    ROWS_##R(PEAK_U8_DECLARE, )                                              \
+                                                                             \
+    for (size_t i = 0; i < rounds; i++) {                                    \
+        ROWS_##R(PEAK_U8_DOT, )                                              \
+    }                                                                        \
+                                                                             \
+    ROWS_##R(PEAK_U8_SUM, )                                                  \
+    vi_store_n(sum, x, sizeof(sum));                                         \
+    *macs = rounds * R * 64;                                                 \
+                                                                             \
+    return (float) sum[0];                                                   \
 }
 
 
@@ -432,7 +802,8 @@ const infer_integer_kernels_t  infer_integer_kernels_##ISA = {               \
     .quantize = quantize,                                                    \
     .dequantize_u8 = dequantize_u8,                                          \
     .dequantize_i32 = dequantize_i32,                                        \
-    .range_f32 = range_f32                                                   \
+    .range_f32 = range_f32,                                                  \
+    .peak_u8 = peak_u8                                                       \
 };
 
 #endif /* INFER_KERNELS_INTEGER_H */

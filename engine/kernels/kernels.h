@@ -129,13 +129,15 @@ typedef struct {
 
 /* ---- integers --------------------------------------------------------- */
 
-/* How numbers become bytes: clamp(v, low, high), rounded to even, + zero. */
+/*
+ * How numbers become bytes: rounded to even, + zero, within low .. high (-2^31
+ * where it is no number), and for signed bytes the top bit turned.
+ */
 typedef struct {
-    float     low;                      /* -zero, or what a clip says */
-    float     high;                     /* 255 - zero */
-    int32_t   zero;                     /* 0 .. 255 */
-    uint8_t   flip;                     /* 0x80: bytes are signed, and their
-                                           top bit is turned; else 0 */
+    uint8_t   zero;
+    uint8_t   low;
+    uint8_t   high;
+    uint8_t   flip;                     /* 0x80: signed, else 0 */
 } infer_bytes_t;
 
 /*
@@ -153,8 +155,7 @@ typedef struct {
     size_t                x_step;
     const uint8_t        *residual;     /* NULL: none */
     size_t                ldr;
-    float                 residual_scale;
-    int32_t               residual_zero;
+    float                 residual_scale;      /* its zero point is in bias */
     infer_bytes_t         bytes;
     void                 *c;
     size_t                ldc;          /* elements */
@@ -169,6 +170,8 @@ typedef struct {
     size_t                lda;
     size_t                rows;
     size_t                k;            /* a multiple of 4 */
+    size_t                run;          /* it lies in runs of so many, 4 .., */
+    size_t                run_step;     /* from one to the next */
     const int8_t         *panels;
     const int32_t        *start;        /* n rounded up to a panel */
     size_t                n;
@@ -176,15 +179,22 @@ typedef struct {
 } infer_tile_u8_t;
 
 /*
- * As infer_depthwise_f32_t.  Panels (s8): [ceil(channels / 16)]
- * [ceil(taps / 4)][16][4].
+ * As infer_depthwise_f32_t, by blocks of 64 channels.  In a block, number
+ * 16 * j + 4 * l + i of start, scale and bias is that of channel 16 * l +
+ * 4 * j + i (interleaving bytes leaves sums in this order).  Taps come in
+ * rows; panels (s8) are [rows][ceil(row / 4)][64 of this order][4], zeros
+ * beyond the last of a row.  No x_scale.
  */
+#define INFER_DEPTHWISE_BLOCK  64
+
 typedef struct {
     const infer_tap_t    *tap;
     size_t                taps;
+    size_t                row;          /* divides taps; 3 is fastest */
     size_t                width;
     size_t                channels;
     const int8_t         *panels;
+    size_t                step;         /* weights of a channel in panels */
     const int32_t        *start;
     const infer_end_t    *end;
 } infer_depthwise_u8_t;
@@ -247,6 +257,9 @@ typedef struct {
 
     /* range[0] = min(range[0], x..), range[1] = max; NaN is passed over. */
     void       (*range_f32)(const float *x, size_t n, float *range);
+
+    /* As peak_f32, of products of bytes. */
+    float      (*peak_u8)(const float *seed, size_t rounds, size_t *macs);
 } infer_integer_kernels_t;
 
 

@@ -22,14 +22,13 @@ now_ns(void)
 }
 
 
-double
-infer_peak_gflops(void)
+static double
+peak(float (*work)(const float *seed, size_t rounds, size_t *macs))
 {
-    double                  ns, rate, best = 0;
-    float                   seed[32];
-    size_t                  rounds = 64, macs;
-    volatile float          sink;
-    const infer_kernels_t  *kernels = infer_kernels();
+    double          ns, rate, best = 0;
+    float           seed[32];
+    size_t          rounds = 64, macs;
+    volatile float  sink;
 
     for (int i = 0; i < 32; i++) {
         seed[i] = (float) i;
@@ -37,7 +36,7 @@ infer_peak_gflops(void)
 
     for (int i = 0; i < TRIALS; i++) {
         ns = now_ns();
-        sink = kernels->peak_f32(seed, rounds, &macs);
+        sink = work(seed, rounds, &macs);
         ns = now_ns() - ns;
 
         if (ns < TRIAL_NS) {
@@ -53,4 +52,18 @@ infer_peak_gflops(void)
     (void) sink;
 
     return best;
+}
+
+
+double
+infer_peak_gflops(void)
+{
+    return peak(infer_kernels()->peak_f32);
+}
+
+
+double
+infer_peak_gops(void)
+{
+    return peak(infer_kernels()->integer->peak_u8);
 }

@@ -23,5 +23,6 @@
 #include "kernels/integer.h"
 
 PEAK(2)
+PEAK_U8(2)
 INTEGER_KERNELS(scalar, INFER_TILE_ROWS)
 KERNELS(scalar, "scalar", scalar, INFER_TILE_ROWS)

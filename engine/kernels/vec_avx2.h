@@ -232,6 +232,27 @@ vi_store_u8(uint8_t *p, vi a, size_t n)
 V_OP2(vi_mul, vi, vi, vi, _mm256_mullo_epi32)
 V_OP1(v_round, vi, vf, _mm256_cvtps_epi32)
 V_OP2(vi_max_u8, vi, vi, vi, _mm256_max_epu8)
+V_OP2(vi_min_u8, vi, vi, vi, _mm256_min_epu8)
+V_OP2(vi_add16, vi, vi, vi, _mm256_adds_epi16)
+V_OP2(vi_low8, vi, vi, vi, _mm256_unpacklo_epi8)
+V_OP2(vi_high8, vi, vi, vi, _mm256_unpackhi_epi8)
+V_OP2(vi_low16, vi, vi, vi, _mm256_unpacklo_epi16)
+V_OP2(vi_high16, vi, vi, vi, _mm256_unpackhi_epi16)
+V_OP2(vi_pack32, vi, vi, vi, _mm256_packs_epi32)
+V_OP2(vi_pack16, vi, vi, vi, _mm256_packus_epi16)
+
+static inline vi
+vi_order(vi a)
+{
+    __m256i  pairs = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    __m256i  lo = _mm256_permutevar8x32_epi32(a.lo, pairs);
+    __m256i  hi = _mm256_permutevar8x32_epi32(a.hi, pairs);
+    __m256i  even = _mm256_unpacklo_epi64(lo, hi);
+    __m256i  odd = _mm256_unpackhi_epi64(lo, hi);
+
+    V_HALVES(vi, _mm256_permute2x128_si256(even, odd, 0x20),
+             _mm256_permute2x128_si256(even, odd, 0x31));
+}
 
 /* Exact: bytes 0 and 2, then 1 and 3, as words whose products fit. */
 static inline __m256i

@@ -143,6 +143,21 @@ vi_store_u8(uint8_t *p, vi a, size_t n)
 static inline vi vi_mul(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
 static inline vi v_round(vf a) { return _mm512_cvtps_epi32(a); }
 static inline vi vi_max_u8(vi a, vi b) { return _mm512_max_epu8(a, b); }
+static inline vi vi_min_u8(vi a, vi b) { return _mm512_min_epu8(a, b); }
+static inline vi vi_add16(vi a, vi b) { return _mm512_adds_epi16(a, b); }
+static inline vi vi_low8(vi a, vi b) { return _mm512_unpacklo_epi8(a, b); }
+static inline vi vi_high8(vi a, vi b) { return _mm512_unpackhi_epi8(a, b); }
+static inline vi vi_low16(vi a, vi b) { return _mm512_unpacklo_epi16(a, b); }
+static inline vi vi_high16(vi a, vi b) { return _mm512_unpackhi_epi16(a, b); }
+static inline vi vi_pack32(vi a, vi b) { return _mm512_packs_epi32(a, b); }
+static inline vi vi_pack16(vi a, vi b) { return _mm512_packus_epi16(a, b); }
+
+static inline vi
+vi_order(vi a)
+{
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9,
+                                    13, 2, 6, 10, 14, 3, 7, 11, 15), a);
+}
 
 /* gcc 12 spills accumulators of the intrinsic. */
 static inline vi

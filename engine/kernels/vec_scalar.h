@@ -207,8 +207,10 @@ vi_store_u8(uint8_t *p, vi a, size_t n)
 
 V_OP2(vi_mul, vi, vi, vi, a.lane[i] * b.lane[i])
 
-/* To the nearest integer, ties to even; |a| < 2^31. */
-V_OP1(v_round, vi, vf, (uint32_t) (int32_t) rintf(a.lane[i]))
+/* To the nearest integer, ties to even; -2^31 where that does not fit. */
+V_OP1(v_round, vi, vf,
+      (uint32_t) (a.lane[i] >= -0x1p31f && a.lane[i] < 0x1p31f
+                  ? (int32_t) rintf(a.lane[i]) : INT32_MIN))
 
 static inline int32_t
 v_dot4(uint32_t x, uint32_t w)
@@ -229,27 +231,60 @@ vi_dot(vi acc, vi x, vi w)
     V_LANES(vi, acc.lane[i] + (uint32_t) v_dot4(x.lane[i], w.lane[i]));
 }
 
-#define V_BYTES(EXPR)                                                        \
-    vi       r;                                                              \
-    uint8_t  x[64], y[64], z[64];                                            \
+/* z[i] of a and b as x and y, arrays of T in lanes of 16 bytes. */
+#define V_ARRAY(NAME, A, T, EXPR)                                            \
+V_FUNCTION vi                                                                \
+NAME(vi a, vi b)                                                             \
+{                                                                            \
+    enum { all = 64 / sizeof(T), half = all / 8 };                           \
+    A   x[64 / sizeof(A)], y[64 / sizeof(A)];                                \
+    T   z[all];                                                              \
+    vi  r;                                                                   \
                                                                              \
     memcpy(x, a.lane, 64);                                                   \
     memcpy(y, b.lane, 64);                                                   \
                                                                              \
-    for (int i = 0; i < 64; i++) {                                           \
-        z[i] = (EXPR);                                                       \
+    for (int i = 0; i < all; i++) {                                          \
+        int  lane = i / (2 * half) * 2 * half, at = i % (2 * half);          \
+                                                                             \
+        (void) lane;                                                         \
+        (void) at;                                                           \
+        z[i] = (T) (EXPR);                                                   \
     }                                                                        \
                                                                              \
     memcpy(r.lane, z, 64);                                                   \
                                                                              \
-    return r
-
-/* The larger of unsigned bytes. */
-V_FUNCTION vi
-vi_max_u8(vi a, vi b)
-{
-    V_BYTES(x[i] > y[i] ? x[i] : y[i]);
+    return r;                                                                \
 }
+
+#define V_CLAMP(v, low, high)  ((v) < (low) ? (low) : (v) > (high) ? (high)  \
+                                                                   : (v))
+
+/* Unsigned bytes; signed words, saturated. */
+V_ARRAY(vi_max_u8, uint8_t, uint8_t, x[i] > y[i] ? x[i] : y[i])
+V_ARRAY(vi_min_u8, uint8_t, uint8_t, x[i] < y[i] ? x[i] : y[i])
+V_ARRAY(vi_add16, int16_t, int16_t, V_CLAMP(x[i] + y[i], INT16_MIN,
+                                            INT16_MAX))
+
+/*
+ * Within each 16 bytes: elements of a and b in turn, from the lower or the
+ * upper half.
+ */
+V_ARRAY(vi_low8, uint8_t, uint8_t, (at % 2 ? y : x)[lane + at / 2])
+V_ARRAY(vi_high8, uint8_t, uint8_t, (at % 2 ? y : x)[lane + half + at / 2])
+V_ARRAY(vi_low16, uint16_t, uint16_t, (at % 2 ? y : x)[lane + at / 2])
+V_ARRAY(vi_high16, uint16_t, uint16_t, (at % 2 ? y : x)[lane + half + at / 2])
+
+/* Within each 16 bytes: a's elements and b's, half as wide, saturated to
+   signed words or unsigned bytes. */
+V_ARRAY(vi_pack32, int32_t, int16_t,
+        V_CLAMP((at < half ? x : y)[lane / 2 + at % half], INT16_MIN,
+                INT16_MAX))
+V_ARRAY(vi_pack16, int16_t, uint8_t,
+        V_CLAMP((at < half ? x : y)[lane / 2 + at % half], 0, UINT8_MAX))
+
+/* Lane 4 * i + k becomes lane 4 * k + i. */
+V_OP1(vi_order, vi, vi, a.lane[i % 4 * 4 + i / 4])
 
 
 /* ---- across lanes: the tree i and i + 8, i + 4, i + 2, i + 1 ---------- */

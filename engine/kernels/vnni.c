@@ -20,6 +20,7 @@
 
 #include "kernels/integer.h"
 
+PEAK_U8(14)
 INTEGER_KERNELS(vnni, TILE_U8_MAX_ROWS)
 
 #else

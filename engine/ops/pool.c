@@ -348,9 +348,9 @@ static void
 combine_columns(const infer_pooling_t *p, infer_tap_t *tap, const float *sum,
     float *y)
 {
-    infer_pool_taps_t                 t, next;
     int64_t                n;
     infer_pool_f32_t       row;
+    infer_pool_taps_t      t, next;
     const infer_window_t  *w = p->window;
 
     row.tap = tap;
@@ -431,8 +431,8 @@ divide_row(const infer_pooling_t *p, const int64_t *at, float *y)
 int64_t
 infer_pool_divisor(const infer_pooling_t *p, const int64_t *at)
 {
-    infer_pool_taps_t                 t;
     int64_t                n = 1;
+    infer_pool_taps_t      t;
     const infer_window_t  *w = p->window;
 
     for (int i = 0; i < 3; i++) {

@@ -6,6 +6,7 @@
  * one of floats.
  */
 
+#include <math.h>
 #include <string.h>
 
 #include "ops/qproduct.h"
@@ -63,12 +64,17 @@ typedef struct {
 
 
 static int check_vector(infer_graph_t *g, const infer_node_t *node, int i);
-static void pack_panel(const infer_weights_t *w, size_t first, size_t lanes,
-    int8_t *panel, int32_t *sums);
-static int load_vector(const infer_node_t *node, int i, size_t first,
-    size_t n, float *floats, int32_t *integers);
+static size_t columns_of(size_t n, int depthwise);
+static size_t depthwise_place(size_t n);
+static void pack_column(const infer_weights_t *w, size_t o,
+    const infer_qpacked_t *p, size_t at);
+static void pack_end(const infer_node_t *node, size_t o, int32_t zero,
+    const infer_requantize_t *end, const infer_qpacked_t *p, size_t at);
+static void load(const infer_node_t *node, int i, size_t o, float *x,
+    int32_t *integer);
 static void split_rows(split_t *s, const infer_qproduct_t *p);
 static void split_tasks(split_t *s);
+static void set_end(split_t *s, const infer_qproduct_t *p);
 static void run_task(void *arg, size_t i, size_t slot);
 static const uint8_t *gather_rows(const split_t *s, const region_t *r,
     uint8_t *dst);
@@ -91,11 +97,32 @@ min_size(size_t a, size_t b)
 }
 
 
-/* K as it lies in panels. */
+/* A run of K as it lies in panels. */
 static size_t
 padded(size_t k)
 {
     return ceil_div(k, 4) * 4;
+}
+
+
+size_t
+infer_qproduct_k(size_t k, size_t run)
+{
+    return k / run * padded(run);
+}
+
+
+/*
+ * Whether the kernel gives the results.  Where x's scale is data, bytes are
+ * numbers first: the constants are not divided by the result's scale.
+ */
+static int
+is_direct(const infer_requantize_t *end, int dynamic)
+{
+    infer_dtype_t  dtype = (infer_dtype_t) end->dtype;
+
+    return infer_requantize_is_direct(dtype, &end->act)
+           && !(dynamic && dtype != INFER_F32);
 }
 
 
@@ -200,22 +227,32 @@ size_t
 infer_qproduct_pack_size(const infer_weights_t *w)
 {
     /* in bounds: see infer_qproduct_check_weights */
-    return w->groups * ceil_div(w->n, PANEL) * PANEL
-           * (padded(w->c * w->taps) + 2 * sizeof(int32_t)
+    return w->groups * columns_of(w->n, w->depthwise)
+           * (infer_qproduct_k(w->c * w->taps, w->run) + 2 * sizeof(int32_t)
               + 2 * sizeof(float));
+}
+
+
+/* Columns with those that fill the last panel, or the last block. */
+static size_t
+columns_of(size_t n, int depthwise)
+{
+    size_t  whole = depthwise ? INFER_DEPTHWISE_BLOCK : PANEL;
+
+    return ceil_div(n, whole) * whole;
 }
 
 
 void
 infer_qproduct_packed(infer_qpacked_t *p, const void *packed, size_t groups,
-    size_t n, size_t k)
+    size_t n, size_t k, int depthwise)
 {
-    size_t  columns = ceil_div(n, PANEL) * PANEL;
+    size_t  columns = columns_of(n, depthwise);
 
     p->vector = columns;
-    p->step = PANEL * padded(k);
+    p->step = PANEL * k;
     p->panels = packed;
-    p->start = (const void *) (p->panels + groups * columns * padded(k));
+    p->start = (const void *) (p->panels + groups * columns * k);
     p->weights = p->start + groups * columns;
     p->scale = (const float *) (p->weights + groups * columns);
     p->bias = p->scale + groups * columns;
@@ -226,95 +263,123 @@ void
 infer_qproduct_pack(const infer_node_t *node, const infer_weights_t *w,
     int32_t zero, const infer_requantize_t *end, void *dst)
 {
-    float            scale[PANEL], bias[PANEL], by;
-    size_t           first, lanes, at = 0;
-    int32_t          start[PANEL], sums[PANEL];
+    size_t           o, at, columns = columns_of(w->n, w->depthwise);
     infer_qpacked_t  p;
 
-    infer_qproduct_packed(&p, dst, w->groups, w->n, w->c * w->taps);
+    infer_qproduct_packed(&p, dst, w->groups, w->n,
+                          infer_qproduct_k(w->c * w->taps, w->run),
+                          w->depthwise);
 
-    by = end->dtype != INFER_F32
-         && infer_requantize_is_direct((infer_dtype_t) end->dtype, &end->act)
-         && end->dtype != INFER_I32 ? end->out.scale : 1;
+    memset(dst, 0, infer_qproduct_pack_size(w));
 
-    for (size_t g = 0; g < w->groups; g++) {
-        for (size_t n = 0; n < w->n; n += PANEL, at += PANEL) {
-            first = g * w->n + n;
-            lanes = min_size(w->n - n, PANEL);
+    for (size_t n = 0; n < w->groups * columns; n++) {
+        o = n % columns;
+        at = n;
 
-            for (size_t i = 0; i < PANEL; i++) {
-                scale[i] = 1;
-                bias[i] = 0;
-                start[i] = 0;
-            }
+        if (w->depthwise) {
+            /* channels that divide a block fill it */
+            o = INFER_DEPTHWISE_BLOCK % w->n == 0 ? n % w->n : n;
+            at = depthwise_place(n);
+        }
 
-            load_vector(node, INFER_IN_SCALE, first, lanes, scale, NULL);
-            load_vector(node, INFER_IN_BIAS, first, lanes, bias, start);
-            pack_panel(w, first, lanes,
-                       (int8_t *) p.panels + at / PANEL * p.step, sums);
-
-            for (size_t i = 0; i < PANEL; i++) {
-                start[i] = (int32_t) ((uint32_t) start[i]
-                                      - (uint32_t) zero * (uint32_t) sums[i]);
-                scale[i] /= by;
-                bias[i] /= by;
-            }
-
-            memcpy((int32_t *) p.start + at, start, sizeof(start));
-            memcpy((int32_t *) p.weights + at, sums, sizeof(sums));
-            memcpy((float *) p.scale + at, scale, sizeof(scale));
-            memcpy((float *) p.bias + at, bias, sizeof(bias));
+        if (o < w->n) {
+            pack_column(w, n / columns * w->n + o, &p, at);
+            pack_end(node, n / columns * w->n + o, zero, end, &p, at);
         }
     }
 }
 
 
-/* Of a constant, from element `first` on: floats, or integers. */
-static int
-load_vector(const infer_node_t *node, int i, size_t first, size_t n,
-    float *floats, int32_t *integers)
+/* Where the sum of a channel is: see infer_depthwise_u8_t. */
+static size_t
+depthwise_place(size_t n)
 {
-    void  *dst = floats;
-
-    if (i >= node->n_in || node->in[i] == NULL) {
-        return 0;
-    }
-
-    if (node->in[i]->dtype == INFER_I32) {
-        dst = integers;
-    }
-
-    /* as it is mapped: not aligned; both are four bytes */
-    memcpy(dst, (const unsigned char *) node->in[i]->data + 4 * first, 4 * n);
-
-    return 1;
+    return n / INFER_DEPTHWISE_BLOCK * INFER_DEPTHWISE_BLOCK
+           + n % 16 / 4 * 16 + n / 16 % 4 * 4 + n % 4;
 }
 
 
-/* Outputs first .. first + lanes - 1, and the sums of their weights. */
+/* The weights of output o as column `at`, and their sum. */
 static void
-pack_panel(const infer_weights_t *w, size_t first, size_t lanes,
-    int8_t *panel, int32_t *sums)
+pack_column(const infer_weights_t *w, size_t o, const infer_qpacked_t *p,
+    size_t at)
 {
-    size_t         k;
-    const int8_t  *from;
+    size_t         k, lanes = w->depthwise ? INFER_DEPTHWISE_BLOCK : PANEL;
+    int8_t        *panel, weight;
+    int32_t        sum = 0;
 
-    memset(panel, 0, PANEL * padded(w->c * w->taps));
-    memset(sums, 0, PANEL * sizeof(int32_t));
+    panel = (int8_t *) p->panels + at / lanes * lanes / PANEL * p->step
+            + at % lanes * 4;
 
     for (size_t tap = 0; tap < w->taps; tap++) {
         for (size_t c = 0; c < w->c; c++) {
             k = tap * w->c + c;
-            from = (const int8_t *) w->data + first * w->channel
-                   + c * w->depth + tap * w->tap_step;
-
-            for (size_t i = 0; i < lanes; i++) {
-                panel[k / 4 * 4 * PANEL + 4 * i + k % 4] =
-                    from[i * w->channel];
-                sums[i] += from[i * w->channel];
-            }
+            k = k / w->run * padded(w->run) + k % w->run;
+            weight = ((const int8_t *) w->data)[o * w->channel + c * w->depth
+                                                + tap * w->tap_step];
+            panel[k / 4 * 4 * lanes + k % 4] = weight;
+            sum += weight;
         }
     }
+
+    ((int32_t *) p->weights)[at] = sum;
+}
+
+
+/* Where the sum of output o starts, and what it is scaled by. */
+static void
+pack_end(const infer_node_t *node, size_t o, int32_t zero,
+    const infer_requantize_t *end, const infer_qpacked_t *p, size_t at)
+{
+    int      dynamic;
+    float    scale = 1, bias = 0, by = 1;
+    int32_t  start = 0;
+
+    dynamic = node->n_in > INFER_IN_X_SCALE
+              && node->in[INFER_IN_X_SCALE] != NULL;
+
+    load(node, INFER_IN_SCALE, o, &scale, NULL);
+    load(node, INFER_IN_BIAS, o, &bias, &start);
+
+    if (end->dtype != INFER_F32 && end->dtype != INFER_I32
+        && is_direct(end, dynamic))
+    {
+        by = end->out.scale;
+    }
+
+    bias /= by;
+
+    if (node->n_in > INFER_IN_RESIDUAL
+        && node->in[INFER_IN_RESIDUAL] != NULL)
+    {
+        bias = fmaf((float) -end->residual.zero, end->residual.scale / by,
+                    bias);
+    }
+
+    ((int32_t *) p->start)[at] =
+        (int32_t) ((uint32_t) start
+                   - (uint32_t) zero * (uint32_t) p->weights[at]);
+    ((float *) p->scale)[at] = scale / by;
+    ((float *) p->bias)[at] = bias;
+}
+
+
+/* Element o of a constant, where there is one: a float, or an integer. */
+static void
+load(const infer_node_t *node, int i, size_t o, float *x, int32_t *integer)
+{
+    void  *dst = x;
+
+    if (i >= node->n_in || node->in[i] == NULL) {
+        return;
+    }
+
+    if (node->in[i]->dtype == INFER_I32) {
+        dst = integer;
+    }
+
+    /* as it is mapped: not aligned; both are four bytes */
+    memcpy(dst, (const unsigned char *) node->in[i]->data + 4 * o, 4);
 }
 
 
@@ -343,14 +408,50 @@ infer_qproduct_run(const infer_qproduct_t *p)
 
     split_rows(&s, p);
     split_tasks(&s);
-
-    infer_qproduct_packed(&s.packed, p->call->packed, p->groups, p->n, p->k);
-    infer_end_init(&s.end, p->end, p->call);
-
-    s.end.ldc = s.end.ldr = p->groups * p->n;
+    set_end(&s, p);
 
     infer_parallel_for(p->call, run_task, &s,
                        p->groups * s.row_tasks * s.column_tasks);
+}
+
+
+size_t
+infer_qproduct_numbers(const infer_qproduct_t *p, size_t rows)
+{
+    split_t  s;
+
+    split_rows(&s, p);
+
+    return s.direct ? 0 : rows * s.stretch * PANEL * sizeof(float);
+}
+
+
+void
+infer_qproduct_rows(const infer_qproduct_t *p, const uint8_t *a, size_t lda,
+    size_t row, size_t rows, void *numbers)
+{
+    split_t   s;
+    region_t  r = { .a = a, .lda = lda, .row = row, .end = row + rows,
+                    .numbers = numbers };
+
+    split_rows(&s, p);
+    set_end(&s, p);
+
+    r.last = s.panels;
+    s.block = rows;
+
+    run_region(&s, &r);
+}
+
+
+static void
+set_end(split_t *s, const infer_qproduct_t *p)
+{
+    infer_qproduct_packed(&s->packed, p->call->packed, p->groups, p->n,
+                          infer_qproduct_k(p->k, p->run), 0);
+    infer_end_init(&s->end, p->end, s->direct, p->call);
+
+    s->end.ldc = s->end.ldr = p->groups * p->n;
 }
 
 
@@ -358,11 +459,10 @@ infer_qproduct_run(const infer_qproduct_t *p)
 static void
 split_rows(split_t *s, const infer_qproduct_t *p)
 {
-    size_t  bytes, work, k = padded(p->k);
+    size_t  bytes, work, k = infer_qproduct_k(p->k, p->run);
 
     s->product = p;
-    s->direct = infer_requantize_is_direct((infer_dtype_t) p->end->dtype,
-                                           &p->end->act);
+    s->direct = is_direct(p->end, p->x_scale != NULL);
     s->panels = ceil_div(p->n, PANEL);
     s->stretch = STRETCH_BYTES / (PANEL * k) / 2 * 2;
     s->stretch = min_size(s->stretch + (s->stretch == 0) * 2, STRETCH_PANELS);
@@ -530,7 +630,9 @@ run_tile(const split_t *s, const region_t *r, size_t row, size_t panel,
     tile.a = r->a + (row - r->row) * r->lda;
     tile.lda = r->lda;
     tile.rows = min_size(s->block, r->end - row);
-    tile.k = padded(p->k);
+    tile.k = infer_qproduct_k(p->k, p->run);
+    tile.run = padded(p->run);
+    tile.run_step = p->run_step;
     tile.n = min_size(p->n, last * PANEL) - panel * PANEL;
     tile.panels = s->packed.panels
                   + (r->group * s->panels + panel) * s->packed.step;

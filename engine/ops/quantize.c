@@ -316,9 +316,9 @@ infer_bytes(infer_dtype_t dtype, int32_t zero)
     infer_bytes_t  bytes;
 
     bytes.flip = dtype == INFER_I8 ? 0x80 : 0;
-    bytes.zero = zero + bytes.flip;
-    bytes.low = (float) -bytes.zero;
-    bytes.high = (float) (255 - bytes.zero);
+    bytes.zero = (uint8_t) (zero + bytes.flip);
+    bytes.low = 0;
+    bytes.high = 255;
 
     return bytes;
 }

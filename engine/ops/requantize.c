@@ -11,7 +11,7 @@
 
 static int check_act(infer_graph_t *g, const infer_node_t *node,
     const infer_unary_t *act, infer_dtype_t dtype);
-static float within(float x, float low, float high);
+static uint8_t byte_of(float x, uint8_t zero);
 
 
 int
@@ -110,32 +110,30 @@ infer_bytes_t
 infer_bytes_clipped(infer_dtype_t dtype, const infer_affine_scale_t *out,
     const infer_unary_t *act)
 {
-    float          low, high;
     infer_bytes_t  bytes = infer_bytes(dtype, out->zero);
 
     if (act->kind == INFER_CLIP) {
-        low = bytes.low;
-        high = bytes.high;
-        bytes.low = within(act->a / out->scale, low, high);
-        bytes.high = within(act->b / out->scale, low, high);
+        bytes.low = byte_of(act->a / out->scale, bytes.zero);
+        bytes.high = byte_of(act->b / out->scale, bytes.zero);
     }
 
     return bytes;
 }
 
 
-/* NaN: low */
-static float
-within(float x, float low, float high)
+/* NaN: 0 */
+static uint8_t
+byte_of(float x, uint8_t zero)
 {
-    x = x > low ? x : low;
+    x = rintf(x) + (float) zero;
+    x = x > 0 ? x : 0;
 
-    return x < high ? x : high;
+    return (uint8_t) (x < 255 ? x : 255);
 }
 
 
 void
-infer_end_init(infer_end_t *e, const infer_requantize_t *end,
+infer_end_init(infer_end_t *e, const infer_requantize_t *end, int direct,
     const infer_call_t *call)
 {
     const infer_tensor_t  *r = NULL;
@@ -150,14 +148,13 @@ infer_end_init(infer_end_t *e, const infer_requantize_t *end,
     e->x_step = 0;
     e->residual = r != NULL ? r->data : NULL;
     e->residual_scale = end->residual.scale;
-    e->residual_zero = end->residual.zero;
     e->dtype = (infer_dtype_t) end->dtype;
 
     if (e->dtype != INFER_U8 && e->dtype != INFER_I8) {
         return;
     }
 
-    if (infer_requantize_is_direct(e->dtype, &end->act)) {
+    if (direct) {
         e->bytes = infer_bytes_clipped(e->dtype, &end->out, &end->act);
         e->residual_scale /= end->out.scale;
         e->dtype = INFER_U8;

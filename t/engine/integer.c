@@ -1,862 +1,593 @@
 /*
- * The pass for integers: which operators on bytes it makes of what stands
- * between dequantize and quantize, what it leaves alone, and that the graph
- * computes the same before and after it, to a quantization step.
+ * Products of 8-bit integers: convolutions and fully connected layers with
+ * every end that they may have, against sums in 64 bits and an end in plain
+ * C, to the bit; and on all instruction sets, and with threads.
  */
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "file/model.h"
-#include "ops/op.h"
-#include "passes/passes.h"
-#include "tap.h"
+#include "product.h"
 
 
-static uint32_t        seed;
-static infer_error_t   err;
-static infer_graph_t  *g;
+static const infer_dtype_t  ends[] = { INFER_U8, INFER_I8, INFER_F32,
+                                       INFER_I32 };
 
 
-/* ---- graphs ----------------------------------------------------------- */
+/* ---- the reference ---------------------------------------------------- */
 
-static infer_value_t *
-emit(infer_op_id_t op, const infer_param_t *param, infer_value_t *a,
-    infer_value_t *b, infer_value_t *c)
+static double
+naive_act(const infer_unary_t *u, double x)
 {
-    infer_value_t  *v, *in[3] = { a, b, c };
-
-    v = infer_graph_emit1(g, op, param, "node", in, c != NULL ? 3
-                                                    : b != NULL ? 2 : 1);
-    if (v == NULL) {
-        printf("# %s\n", err.text);
-        exit(1);
+    switch (u->kind) {
+    case INFER_CLIP:
+        return fmin(fmax(x, u->a), u->b);
+    case INFER_HARDSWISH:
+        return x * fmin(fmax(x / 6 + 0.5, 0), 1);
+    case INFER_SILU:
+        return x / (1 + exp(-x));
+    default:
+        return x;
     }
-
-    return v;
-}
-
-
-static int
-random_byte(void)
-{
-    seed = seed * 1664525u + 1013904223u;
-
-    return (int) (seed >> 24);
-}
-
-
-/* Integers: low + the random bytes that `mask` lets through. */
-static infer_value_t *
-integers(infer_dtype_t dtype, int rank, const int64_t *dim, int low, int mask)
-{
-    int     x;
-    char   *data;
-    size_t  n = 1, size = infer_dtype_size(dtype);
-
-    for (int i = 0; i < rank; i++) {
-        n *= (size_t) dim[i];
-    }
-
-    data = infer_graph_alloc(g, n * size);
-
-    for (size_t i = 0; i < n; i++) {
-        x = low + (random_byte() & mask);
-        memcpy(data + i * size, &x, size);
-    }
-
-    return infer_graph_constant(g, "integers", dtype, rank, dim, data);
-}
-
-
-static infer_value_t *
-number(infer_dtype_t dtype, int x)
-{
-    return integers(dtype, 0, NULL, x, 0);
-}
-
-
-static infer_value_t *
-scales(int64_t n, float least)
-{
-    float  *x = infer_graph_alloc(g, (size_t) n * sizeof(float));
-
-    for (int64_t i = 0; i < n; i++) {
-        x[i] = least * (float) (i % 7 + 1);
-    }
-
-    return infer_graph_constant(g, "scales", INFER_F32, 1, &n, x);
-}
-
-
-static infer_value_t *
-dequantized(infer_value_t *q, infer_value_t *scale, infer_value_t *zero,
-    int axis)
-{
-    infer_param_t  p = { .quantize = { .axis = axis } };
-
-    return emit(INFER_OP_DEQUANTIZE, &p, q, scale, zero);
-}
-
-
-static infer_value_t *
-quantized(infer_value_t *x, infer_dtype_t dtype, float scale, int zero)
-{
-    infer_param_t  p = { .quantize = { .dtype = dtype } };
-
-    return emit(INFER_OP_QUANTIZE, &p, x, infer_graph_scalar(g, scale),
-                number(dtype, zero));
-}
-
-
-/* What a calibrated layer leaves: quantized, and floats again. */
-static infer_value_t *
-qdq(infer_value_t *x, infer_dtype_t dtype, float scale, int zero)
-{
-    return dequantized(quantized(x, dtype, scale, zero),
-                       infer_graph_scalar(g, scale), number(dtype, zero), 0);
-}
-
-
-static infer_value_t *
-unary(infer_value_t *x, int kind, float a, float b)
-{
-    infer_param_t  p = { .unary = { kind, a, b } };
-
-    return emit(INFER_OP_UNARY, &p, x, NULL, NULL);
-}
-
-
-static infer_value_t *
-binary(int kind, infer_value_t *a, infer_value_t *b)
-{
-    infer_param_t  p = { .binary = { .kind = kind } };
-
-    return emit(INFER_OP_BINARY, &p, a, b, NULL);
-}
-
-
-static infer_value_t *
-moved(infer_op_id_t op, const infer_param_t *p, infer_value_t *x)
-{
-    return emit(op, p, x, NULL, NULL);
-}
-
-
-/* x (N, 6, 6, 8) by 3x3 weights (out, 8, 3, 3). */
-static infer_value_t *
-conv(infer_value_t *x, infer_value_t *w, infer_value_t *bias)
-{
-    infer_param_t  p;
-
-    memset(&p, 0, sizeof(p));
-    p.conv.groups = 1;
-
-    for (int i = 0; i < 3; i++) {
-        p.conv.window.kernel[i] = i == 0 ? 1 : 3;
-        p.conv.window.stride[i] = 1;
-        p.conv.window.dilation[i] = 1;
-        p.conv.window.before[i] = i != 0;
-        p.conv.window.after[i] = i != 0;
-    }
-
-    return emit(INFER_OP_CONV, &p, x, w, bias);
-}
-
-
-/* s8 weights with a scale for each output. */
-static infer_value_t *
-weights(int64_t out)
-{
-    int64_t  dim[4] = { out, 8, 3, 3 };
-
-    return dequantized(integers(INFER_I8, 4, dim, -128, 255),
-                       scales(out, 0.001f), number(INFER_I8, 0), 0);
-}
-
-
-/* An int32 bias whose scale is x's, 0.02, times the weights'. */
-static infer_value_t *
-bias(int64_t out, int least)
-{
-    int64_t         n = out;
-    infer_value_t  *scale;
-
-    scale = binary(INFER_MUL, scales(out, 0.001f),
-                   infer_graph_scalar(g, 0.02f));
-
-    return dequantized(integers(INFER_I32, 1, &n, least, 255), scale, NULL,
-                       0);
-}
-
-
-static void
-close_graph(void)
-{
-    if (g != NULL) {
-        infer_graph_close(g);
-        g = NULL;
-    }
-}
-
-
-static infer_value_t *
-begin(void)
-{
-    infer_value_t  *v;
-
-    close_graph();
-    seed = 1;
-    g = infer_graph_create("test", &err);
-    v = infer_graph_value(g, "x", INFER_F32, 4,
-                          (infer_dim_t[]) { { 0, 1 }, infer_dim(6),
-                                            infer_dim(6), infer_dim(8) });
-
-    g->input = infer_graph_alloc(g, sizeof(*g->input));
-    g->n_inputs = 1;
-    g->input[0].value = v;
-    g->input[0].port = (infer_port_t) { "x", INFER_F32, 4,
-                                        { INFER_BATCH, 6, 6, 8 } };
-
-    return v;
-}
-
-
-/* begin() as bytes of scale 0.02. */
-static infer_value_t *
-begin_bytes(infer_dtype_t dtype)
-{
-    return qdq(begin(), dtype, 0.02f, dtype == INFER_I8 ? -28 : 100);
-}
-
-
-static void
-end(infer_value_t *out)
-{
-    g->output = infer_graph_alloc(g, sizeof(*g->output));
-    g->n_outputs = 1;
-    g->output[0].value = out;
-    g->output[0].port.name = "y";
-    g->output[0].port.dtype = out->dtype;
-    g->output[0].port.rank = out->rank;
-
-    for (int i = 0; i < out->rank; i++) {
-        g->output[0].port.dim[i] = out->dim[i].batch ? INFER_BATCH
-                                                     : out->dim[i].base;
-    }
-}
-
-
-static int
-count(infer_op_id_t op)
-{
-    int  n = 0;
-
-    for (size_t i = 0; i < g->n_nodes; i++) {
-        n += g->node[i]->id == op;
-    }
-
-    return n;
-}
-
-
-static const infer_node_t *
-first(infer_op_id_t op)
-{
-    for (size_t i = 0; i < g->n_nodes; i++) {
-        if (g->node[i]->id == op) {
-            return g->node[i];
-        }
-    }
-
-    printf("# no such operator\n");
-    exit(1);
-}
-
-
-/* ---- running ---------------------------------------------------------- */
-
-/* The output, bytes as floats, for images `from` to `from + images - 1`. */
-static float *
-compute(size_t from, size_t images, size_t *n)
-{
-    void             *mem;
-    float            *x, *y;
-    size_t            size;
-    infer_model_t    *m;
-    infer_tensor_t    t;
-    infer_session_t  *s;
-
-    infer_pass_sweep(g);
-
-    size = infer_graph_model_size(g);
-    mem = aligned_alloc(64, (size + 63) / 64 * 64);
-    m = infer_model_build(g, mem, &err);
-    s = infer_session_create(m, images, 1, &err);
-
-    if (s == NULL) {
-        printf("# %s\n", err.text);
-        exit(1);
-    }
-
-    infer_session_input_tensor(s, 0, &t);
-    x = malloc(infer_numel(&t) * sizeof(float));
-    size = infer_numel(&t) / images;
-
-    for (size_t i = 0; i < infer_numel(&t); i++) {
-        x[i] = (float) ((i + from * size) * 2654435761u % 1000) / 250 - 2;
-    }
-
-    infer_session_set_input(s, 0, x);
-    infer_session_run(s, NULL);
-    infer_session_output_tensor(s, 0, &t);
-
-    *n = infer_numel(&t);
-    y = malloc(*n * sizeof(float));
-
-    for (size_t i = 0; i < *n; i++) {
-        y[i] = t.dtype == INFER_F32 ? ((float *) t.data)[i]
-               : t.dtype == INFER_I8 ? (float) ((int8_t *) t.data)[i]
-               : (float) ((uint8_t *) t.data)[i];
-    }
-
-    free(x);
-    infer_session_free(s);
-    free(mem);
-
-    return y;
 }
 
 
 /*
- * Runs the passes that infer_graph_open runs; the result stays as it was but
- * for `step`, and nearly all of it to 1e-5.
+ * What becomes of a sum; *exact: the result is to be this, else (activations
+ * by polynomials) a neighbour will do.
  */
-static void
-lower(const char *what, infer_value_t *out, float step)
+static double
+naive_end(const infer_requantize_t *end, int64_t acc, float scale, float bias,
+    const uint8_t *residual, int dynamic, int *exact)
 {
-    float   *before, *after, worst = 0, largest = 0, d;
-    size_t   n, m, off = 0;
+    int     bytes = end->dtype == INFER_U8 || end->dtype == INFER_I8;
+    int     lowest = end->dtype == INFER_I8 ? -128 : 0;
+    float   v, by = 1, low = -INFINITY, high = INFINITY;
+    double  q;
 
-    end(out);
+    *exact = 1;
 
-    if (infer_pass_layout(g) != 0 || infer_pass_sweep(g) != 0
-        || infer_pass_patterns(g) != 0 || infer_pass_fuse(g) != 0
-        || infer_pass_affine(g) != 0)
-    {
-        ok(0, "%s: %s", what, err.text);
-        exit(1);
+    if (end->dtype == INFER_I32) {
+        return (double) acc;
     }
 
-    before = compute(0, 3, &n);
-
-    if (infer_pass_integer(g) != 0) {
-        ok(0, "%s: %s", what, err.text);
-        exit(1);
+    if (bytes && end->act.kind <= INFER_CLIP && !dynamic) {
+        by = end->out.scale;
     }
 
-    after = compute(0, 3, &m);
+    bias /= by;
 
-    for (size_t i = 0; i < n && n == m; i++) {
-        d = fabsf(before[i] - after[i]);
-        worst = fmaxf(worst, d);
-        largest = fmaxf(largest, fabsf(before[i]));
-        off += !(d <= 1e-5f * (fabsf(before[i]) + 1));
+    if (residual != NULL) {
+        bias = fmaf((float) -end->residual.zero, end->residual.scale / by,
+                    bias);
     }
 
-    ok(n == m && n > 0 && largest > 0
-       && worst <= step + 1e-5f * (largest + 1) && off <= n / 200,
-       "%s: same result (%g of %g, %zu of %zu)", what, (double) worst,
-       (double) largest, off, n);
+    v = fmaf((float) acc, scale / by, bias);
 
-    free(before);
-    free(after);
+    if (residual != NULL) {
+        v = fmaf(*residual, end->residual.scale / by, v);
+    }
+
+    if (end->act.kind == INFER_CLIP) {
+        low = end->act.a / by;
+        high = end->act.b / by;
+        v = fminf(fmaxf(v, low), high);
+
+    } else if (end->act.kind != INFER_NONE) {
+        v = (float) naive_act(&end->act, v);
+        *exact = 0;
+    }
+
+    if (!bytes) {
+        return v;
+    }
+
+    if (by == 1) {
+        v /= end->out.scale;
+    }
+
+    q = nearbyint(v) + end->out.zero;
+
+    return fmin(fmax(q, lowest), lowest + 255);
 }
 
 
-/* ---- products --------------------------------------------------------- */
+/* The sum of one output of a convolution, from zero. */
+static int64_t
+conv_sum(const product_t *p, const infer_tensor_t *y, int64_t i)
+{
+    int                    inside;
+    int64_t                sum = 0, t, first, taps = 1;
+    int64_t                at[INFER_MAX_RANK], from[INFER_MAX_RANK];
+    int64_t                tap[INFER_MAX_RANK];
+    const infer_tensor_t  *x = operand(p, X), *w = operand(p, WEIGHTS);
+    const infer_qconv_t   *conv = &p->param.qconv;
+
+    to_index(y, i, at);
+    tap[0] = at[y->rank - 1];
+    first = tap[0] / (w->dim[0] / conv->groups) * w->dim[1];
+
+    for (int d = 2; d < w->rank; d++) {
+        taps *= w->dim[d];
+    }
+
+    for (int64_t k = 0; k < taps * w->dim[1]; k++) {
+        inside = 1;
+        t = k / w->dim[1];
+        tap[1] = k % w->dim[1];
+        from[0] = at[0];
+        from[x->rank - 1] = first + tap[1];
+
+        for (int d = w->rank - 1; d >= 2; d--) {
+            int  s = d - w->rank + 3;
+
+            tap[d] = t % w->dim[d];
+            t /= w->dim[d];
+            from[d - 1] = at[d - 1] * conv->window.stride[s]
+                          - conv->window.before[s]
+                          + tap[d] * conv->window.dilation[s];
+            inside = inside && from[d - 1] >= 0
+                     && from[d - 1] < x->dim[d - 1];
+        }
+
+        if (inside) {
+            sum += ((int64_t) get(x, from_index(x, from)) - conv->zero)
+                   * (int64_t) get(w, from_index(w, tap));
+        }
+    }
+
+    return sum;
+}
+
+
+/* The sum of row `row` and column o of a fully connected layer. */
+static int64_t
+fc_sum(const product_t *p, int64_t row, int64_t o)
+{
+    int64_t                sum = 0, zero = p->param.qfc.zero, k, n;
+    const infer_tensor_t  *x = operand(p, X), *w = operand(p, WEIGHTS);
+    const infer_tensor_t  *z = operand(p, X_ZERO);
+
+    k = x->dim[x->rank - 1];
+    n = w->dim[!p->param.qfc.w_rows_are_n];
+
+    if (z != NULL) {
+        zero = (int64_t) get(z, infer_numel(z) > 1 ? row : 0);
+    }
+
+    for (int64_t i = 0; i < k; i++) {
+        sum += ((int64_t) get(x, row * k + i) - zero)
+               * (int64_t) get(w, p->param.qfc.w_rows_are_n ? o * k + i
+                                                           : i * n + o);
+    }
+
+    return sum;
+}
+
+
+/* Whether all outputs are as the contract says. */
+static int
+agrees(const product_t *p, const infer_tensor_t *out)
+{
+    int                        exact;
+    float                      scale, bias;
+    double                     expected, tolerance;
+    int64_t                    n = out->dim[out->rank - 1], o, acc;
+    uint8_t                    r;
+    const infer_tensor_t      *b = operand(p, BIAS), *s = operand(p, SCALE);
+    const infer_tensor_t      *res = operand(p, RESIDUAL);
+    const infer_tensor_t      *xs = operand(p, X_SCALE);
+    const infer_requantize_t  *end = p->op == INFER_OP_QFC
+                                     ? &p->param.qfc.end : &p->param.qconv.end;
+
+    for (int64_t i = 0; i < (int64_t) infer_numel(out); i++) {
+        o = i % n;
+        scale = s != NULL ? (float) get(s, o) : 1;
+        bias = b != NULL && b->dtype == INFER_F32 ? (float) get(b, o) : 0;
+        acc = p->op == INFER_OP_QFC ? fc_sum(p, i / n, o)
+                                    : conv_sum(p, out, i);
+        acc += b != NULL && b->dtype == INFER_I32 ? (int64_t) get(b, o) : 0;
+        r = res != NULL ? (uint8_t) get(res, i) : 0;
+
+        if (xs != NULL) {
+            scale *= (float) get(xs, infer_numel(xs) > 1 ? i / n : 0);
+        }
+
+        expected = naive_end(end, acc, scale, bias, res ? &r : NULL, xs != NULL,
+                             &exact);
+        tolerance = exact ? 0 : out->dtype == INFER_F32
+                    ? 1e-5 * (1 + fabs(expected)) : 1;
+
+        if (!(fabs((double) get(out, i) - expected) <= tolerance)) {
+            printf("# output %lld of dtype %d: %g, not %g\n", (long long) i,
+                   (int) out->dtype, (double) get(out, i), expected);
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* ---- random operands -------------------------------------------------- */
+
+/* Bytes of the whole range; extreme: all the largest, or the smallest. */
+static infer_tensor_t
+bytes(infer_dtype_t dtype, int rank, const int64_t *dim, int extreme)
+{
+    infer_tensor_t  t = tensor(dtype, rank, dim);
+
+    for (size_t i = 0; i < infer_numel(&t); i++) {
+        put(&t, (int64_t) i, dtype == INFER_U8
+                             ? (extreme ? 255 : below(256))
+                             : (extreme ? -128 : below(256) - 128));
+    }
+
+    return t;
+}
+
+
+static infer_requantize_t
+random_end(infer_dtype_t dtype)
+{
+    infer_requantize_t  end = { .dtype = (int32_t) dtype };
+
+    end.out.scale = 0.01f + (float) below(100) / 300;
+    end.out.zero = (int32_t) below(256) - (dtype == INFER_I8 ? 128 : 0);
+    end.residual.scale = 0.003f + (float) below(100) / 1000;
+    end.residual.zero = (int32_t) below(256);
+
+    if (dtype == INFER_I32) {
+        return end;
+    }
+
+    switch (below(4)) {
+    case 0:
+        end.act = (infer_unary_t) { INFER_CLIP, 0, INFINITY };
+        break;
+    case 1:
+        end.act = (infer_unary_t) { INFER_CLIP, -1.5f, 6 };
+        break;
+    case 2:
+        end.act.kind = below(2) ? INFER_HARDSWISH : INFER_SILU;
+        break;
+    }
+
+    return end;
+}
+
+
+/* bias, scale and residual: any of the kinds that there are, or none. */
+static void
+random_vectors(product_t *p, const infer_requantize_t *end, int rank,
+    const int64_t *out, int64_t k)
+{
+    int64_t  n = out[rank - 1];
+
+    if (below(3) > 0) {
+        p->tensor[BIAS] = random_tensor(end->dtype == INFER_I32 || below(2)
+                                        ? INFER_I32 : INFER_F32, 1, &n);
+
+        for (int64_t i = 0; i < n && p->tensor[BIAS].dtype == INFER_I32; i++)
+        {
+            put(&p->tensor[BIAS], i, below(200000) - 100000);
+        }
+    }
+
+    if (end->dtype != INFER_I32 || below(2)) {
+        p->tensor[SCALE] = tensor(INFER_F32, 1, &n);
+
+        for (int64_t i = 0; i < n; i++) {
+            put(&p->tensor[SCALE], i, (double) (1 + below(1000)) * 1e-6
+                                      / (1 + (double) k / 200));
+        }
+    }
+
+    if (end->dtype != INFER_I32 && below(2)) {
+        p->tensor[RESIDUAL] = bytes(INFER_U8, rank, out, 0);
+    }
+}
+
+
+static product_t
+random_conv(int rank, int depthwise, int extreme)
+{
+    int64_t          dim[INFER_MAX_RANK], weights[INFER_MAX_RANK];
+    int64_t          out[INFER_MAX_RANK], extent, room, k;
+    product_t        p = { .op = INFER_OP_QCONV };
+    infer_qconv_t   *conv = &p.param.qconv;
+    infer_window_t  *w = &conv->window;
+
+    conv->groups = (int32_t) (below(3) ? 1 : 1 + below(3));
+    conv->zero = (int32_t) below(256);
+    weights[1] = below(2) ? 1 + below(20) : 4 * (1 + below(20));
+    weights[0] = conv->groups * (1 + below(75));
+
+    if (depthwise) {
+        conv->groups = (int32_t) (2 + below(150));
+        weights[1] = 1;
+        weights[0] = conv->groups * (depthwise == 1 ? 1 : 2);
+    }
+
+    for (int i = 0; i < 3; i++) {
+        w->kernel[i] = w->stride[i] = w->dilation[i] = 1;
+        w->before[i] = w->after[i] = 0;
+    }
+
+    dim[0] = 1 + below(3);
+    dim[rank - 1] = weights[1] * conv->groups;
+    out[0] = dim[0];
+    out[rank - 1] = weights[0];
+    k = weights[1];
+
+    for (int i = 5 - rank; i < 3; i++) {
+        w->kernel[i] = (int32_t) (1 + below(depthwise ? 5 : 3));
+        w->stride[i] = (int32_t) (1 + below(3));
+        w->dilation[i] = (int32_t) (below(3) ? 1 : 2);
+        w->before[i] = (int32_t) below(4);
+        w->after[i] = (int32_t) below(4);
+
+        if (!depthwise && weights[1] % 4 == 0 && below(2)) {
+            w->kernel[i] = w->stride[i] = 1;
+            w->before[i] = w->after[i] = 0;
+        }
+
+        extent = (w->kernel[i] - 1) * w->dilation[i] + 1;
+        room = below(rank == 5 ? 4 : 9);
+        dim[i - 4 + rank] = extent + room - w->before[i] - w->after[i];
+
+        if (dim[i - 4 + rank] < 1) {
+            room += 1 - dim[i - 4 + rank];
+            dim[i - 4 + rank] = 1;
+        }
+
+        out[i - 4 + rank] = room / w->stride[i] + 1;
+        weights[i - 3 + rank] = w->kernel[i];
+        k *= w->kernel[i];
+    }
+
+    conv->end = random_end(ends[below(4)]);
+    p.tensor[X] = bytes(INFER_U8, rank, dim, extreme);
+    p.tensor[WEIGHTS] = bytes(INFER_I8, rank, weights, extreme);
+    random_vectors(&p, &conv->end, rank, out, k);
+
+    return p;
+}
+
+
+/* dynamic: 1 one scale, 2 one for each row */
+static product_t
+random_fc(int64_t rows, int64_t k, int64_t n, int dynamic, int extreme)
+{
+    int64_t       x[] = { 2, rows, k }, w[2], out[] = { 2, rows, n };
+    product_t     p = { .op = INFER_OP_QFC };
+    infer_qfc_t  *fc = &p.param.qfc;
+
+    fc->w_rows_are_n = (int32_t) below(2);
+    fc->zero = dynamic ? 0 : (int32_t) below(256);
+    w[!fc->w_rows_are_n] = n;
+    w[fc->w_rows_are_n] = k;
+
+    fc->end = random_end(ends[below(dynamic ? 3 : 4)]);
+    p.tensor[X] = bytes(INFER_U8, 3, x, extreme);
+    p.tensor[WEIGHTS] = bytes(INFER_I8, 2, w, extreme);
+    random_vectors(&p, &fc->end, 3, out, k);
+
+    if (dynamic) {
+        p.tensor[X_SCALE] = tensor(INFER_F32, dynamic == 1 ? 0 : 2, x);
+        p.tensor[X_ZERO] = bytes(INFER_U8, dynamic == 1 ? 0 : 2, x, 0);
+
+        for (size_t i = 0; i < infer_numel(&p.tensor[X_SCALE]); i++) {
+            put(&p.tensor[X_SCALE], (int64_t) i, 0.5 + (double) below(100)
+                                                       / 50);
+        }
+    }
+
+    return p;
+}
+
+
+/* Runs it, holds it against the reference and against itself. */
+static int
+passes(product_t *p)
+{
+    int             pass;
+    infer_tensor_t  out;
+
+    if (run_product(p, infer_kernels_own(0), NULL, &out) != 0) {
+        printf("# %s\n", err.text);
+        return 0;
+    }
+
+    pass = agrees(p, &out) && same_everywhere(p, &out);
+    free(out.data);
+    free_product(p);
+
+    return pass;
+}
+
+
+/* ---- the tests -------------------------------------------------------- */
 
 static void
 test_conv(void)
 {
-    static const infer_dtype_t  dtypes[] = { INFER_U8, INFER_I8 };
+    int        pass[3] = { 1, 1, 1 };
+    product_t  p;
 
-    for (int i = 0; i < 2; i++) {
-        infer_dtype_t        t = dtypes[i];
-        infer_value_t       *x = begin_bytes(t);
-        const infer_node_t  *node;
-
-        x = conv(x, weights(20), bias(20, -100));
-        x = unary(x, INFER_CLIP, 0, INFINITY);
-        x = qdq(x, t, 0.05f, t == INFER_I8 ? -128 : 0);
-        lower(infer_dtype_name(t), x, 0.05f);
-
-        node = first(INFER_OP_QCONV);
-        ok(g->n_nodes == 3 && count(INFER_OP_QUANTIZE) == 1
-           && count(INFER_OP_DEQUANTIZE) == 1, "quantize, qconv, dequantize");
-        ok(node->param.qconv.zero == 100
-           && node->param.qconv.end.dtype == INFER_U8
-           && node->param.qconv.end.out.zero == 0
-           && node->param.qconv.end.act.kind == INFER_CLIP,
-           "zero points are those of u8");
-        ok(node->in[2]->dtype == INFER_I32, "the bias is still int32");
+    for (int i = 0; i < 240; i++) {
+        p = random_conv(3 + i % 3, i / 3 % 3, i % 10 == 9);
+        pass[i / 3 % 3] &= passes(&p);
     }
-}
 
-
-/* A byte output keeps its type; what else takes it has u8. */
-static void
-test_border(void)
-{
-    infer_value_t  *x = begin_bytes(INFER_I8);
-
-    x = quantized(conv(x, weights(20), NULL), INFER_I8, 0.05f, 3);
-    lower("an i8 output", x, 1);
-    ok(g->output[0].value->dtype == INFER_I8 && count(INFER_OP_TABLE) == 1
-       && count(INFER_OP_QCONV) == 1, "a table gives it");
-
-    x = begin();
-    x = quantized(x, INFER_I8, 0.02f, -28);
-    x = conv(dequantized(x, infer_graph_scalar(g, 0.02f),
-                         number(INFER_I8, -28), 0), weights(20), NULL);
-    lower("floats behind", x, 1e-4f);
-    ok(first(INFER_OP_QCONV)->param.qconv.end.dtype == INFER_F32
-       && g->n_nodes == 2, "qconv gives floats");
-}
-
-
-static void
-test_weights(void)
-{
-    int64_t         dim[4] = { 20, 8, 3, 3 };
-    infer_value_t  *x, *w;
-
-    x = begin_bytes(INFER_U8);
-    w = dequantized(integers(INFER_U8, 4, dim, 0, 255),
-                    infer_graph_scalar(g, 0.001f), number(INFER_U8, 128), 0);
-    x = qdq(conv(x, w, NULL), INFER_U8, 0.05f, 128);
-    lower("u8 weights around 128", x, 0.05f);
-    ok(count(INFER_OP_QCONV) == 1
-       && first(INFER_OP_QCONV)->in[1]->dtype == INFER_I8, "become s8");
-
-    x = begin_bytes(INFER_U8);
-    w = dequantized(integers(INFER_U8, 4, dim, 0, 255),
-                    infer_graph_scalar(g, 0.001f), number(INFER_U8, 3), 0);
-    x = qdq(conv(x, w, NULL), INFER_U8, 0.4f, 0);
-    lower("u8 weights around 3", x, 0);
-    ok(count(INFER_OP_QCONV) == 0 && count(INFER_OP_CONV) == 1,
-       "stay floats");
-
-    x = begin_bytes(INFER_U8);
-    w = dequantized(integers(INFER_I8, 4, dim, -128, 255), scales(8, 0.001f),
-                    NULL, 1);
-    x = qdq(conv(x, w, NULL), INFER_U8, 0.05f, 128);
-    lower("scales of the input channels", x, 0);
-    ok(count(INFER_OP_QCONV) == 0 && count(INFER_OP_CONV) == 1,
-       "stay floats");
-
-    x = begin_bytes(INFER_U8);
-    x = conv(x, weights(20), bias(20, -100));
-    x = binary(INFER_MUL, x, scales(20, 0.2f));
-    x = binary(INFER_ADD, x, scales(20, 0.1f));
-    lower("batch normalisation behind", qdq(x, INFER_U8, 0.05f, 128), 0.05f);
-    ok(g->n_nodes == 3
-       && first(INFER_OP_QCONV)->in[2]->dtype == INFER_F32,
-       "is in scale and bias");
-
-    x = begin_bytes(INFER_U8);
-    x = conv(x, weights(20), bias(20, INT32_MAX - 1000));
-    lower("a bias near the largest int32", x, 8);
-    ok(first(INFER_OP_QCONV)->in[2]->dtype == INFER_F32,
-       "is added as a float");
-}
-
-
-static void
-test_residual(void)
-{
-    infer_value_t  *x, *r;
-
-    x = begin_bytes(INFER_U8);
-    r = qdq(x, INFER_U8, 0.03f, 50);
-    x = binary(INFER_ADD, conv(x, weights(8), NULL), r);
-    x = qdq(unary(x, INFER_CLIP, 0, INFINITY), INFER_U8, 0.05f, 0);
-    lower("a residual of bytes", x, 0.05f);
-    ok(count(INFER_OP_QBINARY) == 0
-       && first(INFER_OP_QCONV)->param.qconv.end.residual.zero == 50
-       && first(INFER_OP_QCONV)->in[4]->dtype == INFER_U8,
-       "is added in the convolution");
-
-    x = begin();
-    r = unary(x, INFER_SIGMOID, 0, 0);
-    x = qdq(x, INFER_U8, 0.02f, 100);
-    x = binary(INFER_ADD, conv(x, weights(8), NULL), r);
-    x = qdq(unary(x, INFER_CLIP, 0, INFINITY), INFER_U8, 0.05f, 0);
-    lower("a residual of floats", x, 0.05f);
-    ok(first(INFER_OP_QCONV)->param.qconv.end.dtype == INFER_F32
-       && first(INFER_OP_BINARY)->param.binary.act.kind == INFER_CLIP,
-       "is added behind it, before the activation");
-}
-
-
-static infer_value_t *
-rows(infer_value_t *x, int64_t n)
-{
-    infer_param_t  p = { .shape = { 2, { { 0, 1 }, infer_dim(n) } } };
-
-    return moved(INFER_OP_RESHAPE, &p, x);
+    ok(pass[0], "convolutions");
+    ok(pass[1], "depthwise convolutions");
+    ok(pass[2], "a channel in and two out of each group");
 }
 
 
 static void
 test_fc(void)
 {
-    int64_t         dim[2] = { 288, 20 }, deep[2] = { 65800, 3 };
-    infer_dim_t     wide = infer_dim(65800);
-    infer_param_t   p;
-    infer_value_t  *x, *w;
+    int        pass;
+    product_t  p;
 
-    memset(&p, 0, sizeof(p));
+    for (int dynamic = 0; dynamic < 3; dynamic++) {
+        pass = 1;
 
-    x = rows(begin_bytes(INFER_U8), 288);
-    w = dequantized(integers(INFER_I8, 2, dim, -128, 255),
-                    scales(20, 0.0005f), NULL, 1);
-    x = qdq(emit(INFER_OP_FC, &p, x, w, NULL), INFER_U8, 0.05f, 128);
-    lower("a fully connected layer", x, 0.05f);
-    ok(count(INFER_OP_QFC) == 1 && count(INFER_OP_FC) == 0
-       && count(INFER_OP_DEQUANTIZE) == 1, "on bytes that were reshaped");
-
-    p.shape.rank = 2;
-    p.shape.dim[0] = (infer_dim_t) { 0, 288 };
-    p.shape.dim[1] = infer_dim(1);
-    x = moved(INFER_OP_RESHAPE, &p, begin_bytes(INFER_U8));
-    p.shape.dim[1] = wide;
-    x = moved(INFER_OP_EXPAND, &p, x);
-    memset(&p, 0, sizeof(p));
-    w = dequantized(integers(INFER_I8, 2, deep, -1, 1),
-                    infer_graph_scalar(g, 1e-4f), NULL, 0);
-    lower("sums of 65800", emit(INFER_OP_FC, &p, x, w, NULL), 0);
-    ok(count(INFER_OP_QFC) == 0 && count(INFER_OP_FC) == 1, "stay floats");
-}
-
-
-/* ---- element by element, and moves ------------------------------------ */
-
-static void
-test_tables(void)
-{
-    infer_value_t  *x, *y;
-
-    x = begin_bytes(INFER_U8);
-    y = unary(binary(INFER_ADD, x, infer_graph_scalar(g, 3)), INFER_CLIP, 0,
-              6);
-    y = binary(INFER_DIV, binary(INFER_MUL, x, y), infer_graph_scalar(g, 6));
-    lower("hard-swish in parts", qdq(y, INFER_I8, 0.02f, -30), 0);
-    ok(count(INFER_OP_TABLE) == 1 && g->n_nodes == 3, "is one table");
-
-    x = begin_bytes(INFER_I8);
-    y = qdq(unary(x, INFER_SIGMOID, 0, 0), INFER_I8, 1 / 256.0f, -128);
-    lower("x times its gate, quantized", qdq(binary(INFER_MUL, x, y),
-                                             INFER_I8, 0.02f, -100), 0);
-    ok(count(INFER_OP_TABLE) == 1 && g->n_nodes == 3, "is one table");
-
-    x = begin_bytes(INFER_U8);
-    lower("floats wanted", unary(x, INFER_SIGMOID, 0, 0), 0);
-    ok(count(INFER_OP_TABLE) == 1 && g->n_nodes == 2, "a table gives them");
-
-    x = begin_bytes(INFER_U8);
-    lower("the same scale again", qdq(x, INFER_U8, 0.02f, 100), 0);
-    ok(g->n_nodes == 2, "is nothing");
-
-    x = begin_bytes(INFER_U8);
-    x = qdq(binary(INFER_MUL, x, scales(8, 0.3f)), INFER_U8, 0.05f, 100);
-    lower("a factor for each channel", x, 0.05f);
-    ok(count(INFER_OP_TABLE) == 0, "is no table");
-}
-
-
-static void
-test_sums(void)
-{
-    int64_t         dim[4] = { 1, 1, 1, 8 };
-    infer_param_t   p;
-    infer_value_t  *x, *y;
-
-    for (int kind = INFER_ADD; kind <= INFER_MUL; kind++) {
-        memset(&p, 0, sizeof(p));
-        memcpy(p.transpose.perm, ((int32_t[]) { 0, 2, 1, 3 }),
-               4 * sizeof(int32_t));
-
-        x = begin_bytes(INFER_U8);
-        y = moved(INFER_OP_TRANSPOSE, &p, x);
-        y = qdq(binary(kind, x, y), INFER_U8, 0.04f, 90);
-        lower("two tensors", y, 0.04f);
-        ok(count(INFER_OP_QBINARY) == 1 && count(INFER_OP_BINARY) == 0,
-           "operation %d on bytes", kind);
-    }
-
-    x = begin_bytes(INFER_U8);
-    y = dequantized(integers(INFER_I8, 4, dim, -128, 255),
-                    infer_graph_scalar(g, 0.01f), number(INFER_I8, -3), 0);
-    lower("a constant that was bytes", qdq(binary(INFER_MUL, x, y), INFER_U8,
-                                           0.04f, 90), 0.04f);
-    ok(count(INFER_OP_QBINARY) == 1, "is bytes again");
-}
-
-
-static void
-test_moves(void)
-{
-    infer_param_t   p;
-    infer_value_t  *x, *in[2];
-
-    memset(&p, 0, sizeof(p));
-
-    for (int i = 0; i < 3; i++) {
-        p.pool.window.kernel[i] = i == 0 ? 1 : 3;
-        p.pool.window.stride[i] = p.pool.window.dilation[i] = 1;
-        p.pool.window.before[i] = p.pool.window.after[i] = i != 0;
-    }
-
-    x = moved(INFER_OP_POOL, &p, begin_bytes(INFER_I8));
-    lower("largest of 3x3", qdq(x, INFER_I8, 0.02f, -28), 0);
-    ok(first(INFER_OP_POOL)->in[0]->dtype == INFER_U8 && g->n_nodes == 3,
-       "of bytes");
-
-    p.pool.average = 1;
-    x = moved(INFER_OP_POOL, &p, begin_bytes(INFER_I8));
-    lower("average of 3x3", qdq(x, INFER_I8, 0.013f, -28), 0.013f);
-    ok(count(INFER_OP_QPOOL) == 1 && g->n_nodes == 3, "of bytes");
-
-    memset(&p, 0, sizeof(p));
-    p.reduce.kind = INFER_REDUCE_MEAN;
-    p.reduce.axes = 6;
-    x = moved(INFER_OP_REDUCE, &p, begin_bytes(INFER_U8));
-    lower("mean of pixels", qdq(x, INFER_U8, 0.01f, 100), 0.01f);
-    ok(count(INFER_OP_QPOOL) == 1 && count(INFER_OP_REDUCE) == 0, "of bytes");
-
-    for (int i = 0; i < 2; i++) {
-        memset(&p, 0, sizeof(p));
-        p.pad.before[1] = p.pad.after[2] = 2;
-        p.pad.value = i == 0 ? -2 : 0.01;
-        x = moved(INFER_OP_PAD, &p, begin_bytes(INFER_U8));
-        lower("padding", qdq(x, INFER_U8, 0.02f, 100), 0);
-        ok(first(INFER_OP_PAD)->in[0]->dtype == (i == 0 ? INFER_U8
-                                                        : INFER_F32),
-           "of what is %sa byte", i == 0 ? "" : "not ");
-    }
-
-    memset(&p, 0, sizeof(p));
-    p.axis.axis = 3;
-    in[0] = begin_bytes(INFER_U8);
-    in[1] = qdq(in[0], INFER_U8, 0.01f, 3);
-    x = emit(INFER_OP_CONCAT, &p, in[0], in[1], NULL);
-    lower("two scales joined", qdq(x, INFER_U8, 0.02f, 100), 0);
-    ok(first(INFER_OP_CONCAT)->in[1]->dtype == INFER_U8
-       && count(INFER_OP_TABLE) == 2, "as bytes of one");
-}
-
-
-/* ---- what stays as it is ---------------------------------------------- */
-
-static void
-test_left_alone(void)
-{
-    infer_param_t   p = { .quantize = { .axis = 3, .dtype = INFER_U8 } };
-    infer_value_t  *x;
-
-    x = begin();
-    x = emit(INFER_OP_QUANTIZE, &p, x, scales(8, 0.02f), NULL);
-    x = dequantized(x, scales(8, 0.02f), NULL, 3);
-    lower("scales for channels", conv(x, weights(20), NULL), 0);
-    ok(count(INFER_OP_QCONV) == 0 && count(INFER_OP_QUANTIZE) == 1
-       && count(INFER_OP_DEQUANTIZE) == 1, "stay");
-
-    x = qdq(begin(), INFER_U8, -0.02f, 100);
-    lower("a negative scale", conv(x, weights(20), NULL), 0);
-    ok(count(INFER_OP_QCONV) == 0 && count(INFER_OP_QUANTIZE) == 1, "stays");
-
-    x = begin();
-    lower("no bytes at all", unary(x, INFER_SIGMOID, 0, 0), 0);
-    ok(g->n_nodes == 1, "nothing happens");
-}
-
-
-/* ---- scales that are computed ----------------------------------------- */
-
-static infer_value_t *
-dynamic(infer_value_t *x, int axis)
-{
-    infer_param_t   p;
-    infer_value_t  *out[3];
-
-    memset(&p, 0, sizeof(p));
-    p.dynamic_quantize.axis = axis;
-    infer_graph_emit(g, INFER_OP_DYNAMIC_QUANTIZE, &p, "node", &x, 1, out, 3);
-
-    return dequantized(out[0], out[1], out[2], axis);
-}
-
-
-static void
-test_dynamic(void)
-{
-    float          *all, *one;
-    size_t          n, m;
-    int64_t         dim[2] = { 8, 20 };
-    infer_param_t   p;
-    infer_value_t  *x, *w;
-
-    memset(&p, 0, sizeof(p));
-
-    for (int axis = 1; axis <= 3; axis += 2) {
-        x = dynamic(begin(), axis);
-        w = dequantized(integers(INFER_I8, 2, dim, -128, 255),
-                        scales(20, 0.0005f), NULL, 1);
-        x = binary(INFER_ADD, emit(INFER_OP_FC, &p, x, w, NULL),
-                   scales(20, 0.1f));
-        end(unary(x, INFER_CLIP, 0, INFINITY));
-
-        ok(infer_pass_sweep(g) == 0 && infer_pass_fuse(g) == 0
-           && infer_pass_integer(g) == 0
-           && count(INFER_OP_QFC) == 1 && count(INFER_OP_FC) == 0
-           && count(INFER_OP_DEQUANTIZE) == 0 && count(INFER_OP_UNARY) == 0,
-           "a layer with computed scales, axis %d: on bytes", axis);
-
-        all = compute(0, 3, &n);
-
-        for (size_t i = 0; i < 3; i++) {
-            one = compute(i, 1, &m);
-            ok(n == 3 * m && memcmp(one, all + i * m, m * sizeof(float)) == 0,
-               "image %zu has the same bits alone", i);
-            free(one);
+        for (int i = 0; i < 60; i++) {
+            p = random_fc(1 + below(20), 1 + below(100), 1 + below(150),
+                          dynamic, i % 10 == 9);
+            pass = passes(&p) && pass;
         }
 
-        free(all);
-    }
-
-    x = dynamic(begin(), 1);
-    end(conv(x, weights(20), NULL));
-    ok(infer_pass_sweep(g) == 0 && infer_pass_integer(g) == 0
-       && count(INFER_OP_CONV) == 1 && count(INFER_OP_DEQUANTIZE) == 0
-       && count(INFER_OP_DYNAMIC_QUANTIZE) == 1,
-       "a convolution with computed scales: floats");
-    free(compute(0, 2, &n));
-}
-
-
-/* ---- constants, and the layout pass ----------------------------------- */
-
-static void
-test_kept(void)
-{
-    int64_t               dim[2] = { 6, 10 };
-    infer_param_t         p;
-    infer_value_t        *w, *v;
-    const unsigned char  *a, *b;
-
-    (void) begin();
-    memset(&p, 0, sizeof(p));
-    w = dequantized(integers(INFER_I8, 2, dim, -128, 255), scales(6, 0.1f),
-                    NULL, 0);
-    ok(w->data != NULL && w->quantized != NULL && w->quantized->axis == 0,
-       "a dequantized constant keeps its integers");
-
-    p.transpose.perm[0] = 1;
-    v = moved(INFER_OP_TRANSPOSE, &p, w);
-    ok(v->quantized != NULL && v->quantized->axis == 1
-       && infer_dim_is(v->quantized->q->dim[0], 10), "so does its transpose");
-
-    a = w->quantized->q->data;
-    b = v->quantized->q->data;
-    ok(b[3 * 6 + 2] == a[2 * 10 + 3], "with its integers in their places");
-
-    p = (infer_param_t) { .shape = { 3, { infer_dim(6), infer_dim(2),
-                                          infer_dim(5) } } };
-    v = moved(INFER_OP_RESHAPE, &p, w);
-    ok(v->quantized != NULL && v->quantized->axis == 0
-       && v->quantized->q->rank == 3, "and a reshape of other dimensions");
-
-    p = (infer_param_t) { .shape = { 1, { infer_dim(60) } } };
-    v = moved(INFER_OP_RESHAPE, &p, w);
-    ok(v->data != NULL && v->quantized == NULL,
-       "not one that takes the dimension apart");
-}
-
-
-static void
-test_parts(void)
-{
-    int64_t         dim[2] = { 4, 3 };
-    unsigned char   z;
-    const int8_t   *a, *r;
-    infer_value_t  *q, *part[2];
-
-    for (int zero = 0; zero < 256; zero += 5) {
-        int  same = 1;
-
-        (void) begin();
-        q = integers(INFER_U8, 2, dim, 0, 255);
-        ((unsigned char *) q->data)[0] = 0;
-        ((unsigned char *) q->data)[1] = 255;
-        z = (unsigned char) zero;
-
-        infer_weights_i8(g, q, number(INFER_U8, zero), 1, part);
-        a = part[0]->data;
-        r = part[1] != NULL ? part[1]->data : NULL;
-
-        for (int i = 0; i < 12; i++) {
-            same &= ((const unsigned char *) q->data)[i] - z
-                    == (r != NULL ? 2 * a[i] + r[i] : a[i]);
-        }
-
-        ok(same && (r == NULL) == (zero >= 128 && zero <= 128),
-           "weights around %d in %d parts", zero, r != NULL ? 2 : 1);
+        ok(pass, "fully connected, %s", dynamic == 0 ? "a fixed scale"
+           : dynamic == 1 ? "a scale as data" : "a scale for each row");
     }
 }
 
 
+/* Rows of every number, and columns of every number, of a tile. */
 static void
-test_layout(void)
+test_tails(void)
 {
-    infer_param_t   p;
-    infer_value_t  *x;
+    int        pass = 1;
+    product_t  p;
 
-    memset(&p, 0, sizeof(p));
-    memcpy(p.transpose.perm, ((int32_t[]) { 0, 3, 1, 2 }),
-           4 * sizeof(int32_t));
-    x = moved(INFER_OP_TRANSPOSE, &p, begin());
+    for (int i = 1; i <= 33; i++) {
+        p = random_fc(i, 64, 33, 0, 0);
+        pass = passes(&p) && pass;
+        p = random_fc(1, 52, i * 5, 0, 0);
+        pass = passes(&p) && pass;
+    }
 
-    p = (infer_param_t) { .quantize = { .axis = 1, .dtype = INFER_U8 } };
-    x = emit(INFER_OP_QUANTIZE, &p, x, scales(8, 0.02f), NULL);
-    x = dequantized(x, scales(8, 0.02f), NULL, 1);
+    ok(pass, "every height and width of tiles");
+}
 
-    memset(&p, 0, sizeof(p));
-    memcpy(p.transpose.perm, ((int32_t[]) { 0, 2, 3, 1 }),
-           4 * sizeof(int32_t));
-    lower("between transposes", moved(INFER_OP_TRANSPOSE, &p, x), 0);
-    ok(count(INFER_OP_TRANSPOSE) == 0
-       && first(INFER_OP_QUANTIZE)->param.quantize.axis == 3
-       && first(INFER_OP_DEQUANTIZE)->param.quantize.axis == 3,
-       "the scales' dimension moves instead");
+
+/* A sum of the most products, all the largest. */
+static void
+test_extreme(void)
+{
+    int        pass = 1;
+    product_t  p;
+
+    for (int i = 0; i < 4; i++) {
+        p = random_fc(1, 65792, 3, 0, 1);
+        p.param.qfc.zero = i % 2 ? 0 : 255;
+        p.param.qfc.end.dtype = (int32_t) (i < 2 ? INFER_I32 : INFER_U8);
+        p.param.qfc.end.act.kind = INFER_NONE;
+        free(p.tensor[BIAS].data);
+        free(p.tensor[RESIDUAL].data);
+        p.tensor[BIAS].data = p.tensor[RESIDUAL].data = NULL;
+        pass = passes(&p) && pass;
+    }
+
+    ok(pass, "K as long as may be, all products the largest");
+}
+
+
+/* More weights than the second cache, rows shared by panels. */
+static void
+test_large(void)
+{
+    int             pass = 1;
+    product_t       p;
+    infer_tensor_t  one, all;
+
+    p = random_fc(30, 1024, 700, 0, 0);
+    pass = run_product(&p, infer_kernels_own(0), NULL, &all) == 0
+           && same_everywhere(&p, &all);
+
+    /* the first rows alone */
+    p.tensor[X].dim[0] = 1;
+    p.tensor[RESIDUAL].dim[0] = 1;
+    pass = pass && run_product(&p, best_kernels(), NULL, &one) == 0
+           && memcmp(one.data, all.data, infer_numel(&one)
+                     * infer_dtype_size(one.dtype)) == 0;
+
+    ok(pass, "large weights; the batch does not matter");
+
+    free(one.data);
+    free(all.data);
+    free_product(&p);
+}
+
+
+static int
+is_refused(product_t *p, const char *text)
+{
+    int             rc;
+    infer_tensor_t  out;
+
+    rc = run_product(p, infer_kernels_own(0), NULL, &out);
+
+    if (rc == 0) {
+        free(out.data);
+    }
+
+    if (rc == 0 || strstr(err.text, text) == NULL) {
+        printf("# not refused for \"%s\": %s\n", text,
+               rc == 0 ? "accepted" : err.text);
+        return 0;
+    }
+
+    return 1;
+}
+
+
+static void
+test_refused(void)
+{
+    int                  pass = 1;
+    product_t            p = random_fc(2, 8, 8, 0, 0);
+    infer_qfc_t         *fc = &p.param.qfc;
+    infer_requantize_t  *end = &fc->end;
+
+    end->dtype = INFER_U8;
+    end->act.kind = INFER_NONE;
+    end->out.zero = 256;
+    pass &= is_refused(&p, "zero point of the result, 256");
+    end->out.zero = 3;
+    end->out.scale = 0;
+    pass &= is_refused(&p, "scale of the result is 0");
+    end->out.scale = NAN;
+    pass &= is_refused(&p, "scale of the result is");
+    end->out.scale = 1;
+    end->act.kind = 1000;
+    pass &= is_refused(&p, "activation 1000");
+    end->act.kind = INFER_NONE;
+    end->dtype = INFER_I64;
+    pass &= is_refused(&p, "int64");
+    end->dtype = INFER_U8;
+    fc->zero = -1;
+    pass &= is_refused(&p, "input's zero point, -1");
+    fc->zero = 0;
+    p.tensor[WEIGHTS].dtype = INFER_U8;
+    pass &= is_refused(&p, "must be uint8 and int8");
+    p.tensor[WEIGHTS].dtype = INFER_I8;
+    p.tensor[SCALE].dim[0] = 7;
+    pass &= is_refused(&p, "the scale must be 8 numbers");
+    p.tensor[SCALE].dim[0] = 8;
+    p.tensor[X_SCALE] = random_tensor(INFER_F32, 0, NULL);
+    pass &= is_refused(&p, "do not go together");
+
+    ok(pass, "what is out of range is refused");
+
+    free_product(&p);
+
+    p = random_fc(1, 65793, 1, 0, 0);
+    ok(is_refused(&p, "may overflow"), "a sum that may overflow is refused");
+    free_product(&p);
 }
 
 
 int
 main(void)
 {
-    void  (*const test[])(void) = {
-        test_conv, test_border, test_weights, test_residual, test_fc,
-        test_tables, test_sums, test_moves, test_left_alone, test_dynamic,
-        test_kept, test_parts, test_layout
-    };
-
-    for (size_t i = 0; i < sizeof(test) / sizeof(test[0]); i++) {
-        test[i]();
-    }
-
-    close_graph();
+    test_conv();
+    test_fc();
+    test_tails();
+    test_extreme();
+    test_large();
+    test_refused();
 
     return done();
 }

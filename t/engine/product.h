@@ -12,7 +12,7 @@
 #include "ops.h"
 
 
-enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, OPERANDS };
+enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, X_SCALE, X_ZERO, OPERANDS };
 
 typedef struct {
     infer_op_id_t    op;
@@ -75,12 +75,11 @@ static const infer_parallel_t  threads = { run_threads, 2, NULL };
 
 /* ---- running an operator with weights --------------------------------- */
 
+/* NaN, where it is floats. */
 static inline void
-fill_nan(infer_tensor_t *t)
+fill_ones(infer_tensor_t *t)
 {
-    for (size_t i = 0; i < infer_numel(t); i++) {
-        put(t, (int64_t) i, NAN);
-    }
+    memset(t->data, 0xff, infer_numel(t) * infer_dtype_size(t->dtype));
 }
 
 
@@ -95,13 +94,17 @@ run_product(const product_t *p, const infer_kernels_t *kernels,
     void                 *packed, *copy[OPERANDS] = { NULL };
     size_t                size;
     infer_dim_t           dim[INFER_MAX_RANK];
-    infer_call_t          call = { .n_in = OPERANDS, .n_out = 1 };
+    infer_call_t          call = { .n_out = 1 };
     infer_graph_t        *g = infer_graph_create("test", &err);
     infer_value_t        *value[OPERANDS] = { NULL }, *result;
     const infer_node_t   *node;
     const infer_tensor_t *in[OPERANDS] = { operand(p, X), NULL, NULL, NULL,
-                                           operand(p, RESIDUAL) };
+                                           operand(p, RESIDUAL),
+                                           operand(p, X_SCALE),
+                                           operand(p, X_ZERO) };
     const infer_tensor_t *t;
+
+    call.n_in = p->op == INFER_OP_QFC ? OPERANDS : X_SCALE;
 
     for (int i = 0; i < OPERANDS; i++) {
         t = operand(p, i);
@@ -115,7 +118,7 @@ run_product(const product_t *p, const infer_kernels_t *kernels,
         }
 
         if (i >= WEIGHTS && i <= SCALE) {
-            size = infer_numel(t) * sizeof(float);
+            size = infer_numel(t) * infer_dtype_size(t->dtype);
             copy[i] = malloc(size + 1);
             memcpy((char *) copy[i] + 1, t->data, size);
             value[i] = infer_graph_constant(g, "w", t->dtype, t->rank, t->dim,
@@ -125,7 +128,7 @@ run_product(const product_t *p, const infer_kernels_t *kernels,
         }
     }
 
-    result = infer_graph_emit1(g, p->op, &p->param, "n", value, OPERANDS);
+    result = infer_graph_emit1(g, p->op, &p->param, "n", value, call.n_in);
 
     if (result != NULL) {
         node = g->node[0];
@@ -136,7 +139,7 @@ run_product(const product_t *p, const infer_kernels_t *kernels,
 
         infer_value_tensor(result, 1, out);
         *out = tensor(out->dtype, out->rank, out->dim);
-        fill_nan(out);
+        fill_ones(out);
 
         call.param = &p->param;
         call.in = in;
@@ -184,7 +187,8 @@ static inline int
 same_data(const infer_tensor_t *a, const infer_tensor_t *b)
 {
     return infer_numel(a) == infer_numel(b)
-           && memcmp(a->data, b->data, infer_numel(a) * sizeof(float)) == 0;
+           && memcmp(a->data, b->data,
+                     infer_numel(a) * infer_dtype_size(a->dtype)) == 0;
 }
 
 
