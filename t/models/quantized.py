@@ -347,6 +347,39 @@ def products(tmp):
                 [(y, U if signed else F)], tmp)
 
 
+def fused(tmp):
+    for act, param in (("Relu", None), ("LeakyRelu", [0.3]),
+                       ("Clip", [-0.5, 1.0]), ("HardSigmoid", [0.25, 0.4]),
+                       ("Tanh", None), ("Sigmoid", None)):
+        m = Model()
+        extra = {"activation_params": param} if param else {}
+        z = [m.input(f32(2, 6, 9, 9))] if act == "Relu" else []
+        y = m.node("ms.FusedConv", m.input(f32(2, 8, 9, 9)),
+                   m.constant(0.1 * f32(6, 8, 3, 3)), m.constant(f32(6)), *z,
+                   pads=[1, 1, 1, 1], activation=act, **extra)
+        m.check(f"FusedConv, {act}", [(y, F)], tmp)
+
+
+def trained(tmp):
+    """What PyTorch writes of a network trained for quantization: float
+    weights that are quantized in the model, activations clipped to 7 bits,
+    zero points that are cast."""
+    m = Model()
+    s = (m.constant(np.float32(0.02)),
+         m.node("Cast", m.constant(np.int64(60)), to=U))
+    x = m.q(m.input(f32(2, 8, 9, 9)), s)
+    x = m.node("Clip", x, m.constant(np.uint8(0)), m.constant(np.uint8(127)))
+    w = (m.constant(rng.uniform(0.01, 0.02, 6).astype(np.float32)),
+         m.constant(np.zeros(6, np.int8)))
+    q = m.node("QuantizeLinear", m.constant(f32(6, 8, 3, 3)), *w, axis=0)
+    q = m.node("DequantizeLinear", q, *w, axis=0)
+    y = m.node("Conv", m.dq(x, s), q, m.constant(f32(6)))
+    y = m.q(m.node("Relu", y), m.scale(0.05, np.uint8(0)))
+    m.check("trained for quantization", [(y, U)], tmp)
+    ok("qconv" in operators(os.path.join(tmp, "operator.onnx")),
+       "its convolution is one of integers")
+
+
 def dynamic(tmp):
     m = Model()
     q, s, z = m.node("DynamicQuantizeLinear", m.input(f32(5, 40)), n=3)
@@ -461,6 +494,8 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         qlinear(tmp)
         products(tmp)
+        fused(tmp)
+        trained(tmp)
         dynamic(tmp)
         batches(tmp)
         moved(tmp)
