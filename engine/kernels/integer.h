@@ -21,18 +21,21 @@
 
 /* An infer_bytes_t in registers. */
 typedef struct {
-    vf  most;                          /* rounds without overflow */
-    vi  zero;
-    vi  low;
-    vi  high;
-    vi  flip;
+    int  plain;                        /* unsigned, zero 0, no limits */
+    vf   most;                         /* rounds without overflow */
+    vi   zero;
+    vi   low;
+    vi   high;
+    vi   flip;
 } bytes_t;
 
 
 static inline bytes_t
 bytes_of(const infer_bytes_t *b)
 {
-    return (bytes_t) { v_set1(0x1p30f), vi_set1(b->zero * 0x10001u),
+    return (bytes_t) { b->zero == 0 && b->low == 0 && b->high == 255
+                       && b->flip == 0,
+                       v_set1(0x1p30f), vi_set1(b->zero * 0x10001u),
                        vi_set1(b->low * 0x1010101u),
                        vi_set1(b->high * 0x1010101u),
                        vi_set1(b->flip * 0x1010101u) };
@@ -50,7 +53,13 @@ to_bytes(const bytes_t *k, vf a, vf b, vf c, vf d)
                         v_round(v_min(k->most, b)));
     vi  high = vi_pack32(v_round(v_min(k->most, c)),
                          v_round(v_min(k->most, d)));
-    vi  q = vi_pack16(vi_add16(low, k->zero), vi_add16(high, k->zero));
+    vi  q;
+
+    if (k->plain) {
+        return vi_pack16(low, high);
+    }
+
+    q = vi_pack16(vi_add16(low, k->zero), vi_add16(high, k->zero));
 
     return vi_xor(vi_min_u8(vi_max_u8(q, k->low), k->high), k->flip);
 }
@@ -128,20 +137,87 @@ copy_bytes(uint8_t *dst, const uint8_t *src, size_t n)
 }
 
 
+/* Vector p of four: of one row, two or four, each `columns` wide. */
+#define QUAD(p)                                                              \
+    vf  v##p;                                                                \
+    {                                                                        \
+        size_t  l = 16 * p % columns;                                        \
+        size_t  line = i + 16 * p / columns;                                 \
+                                                                             \
+        /* beyond the last row: the last again */                            \
+        line = line < rows ? line : rows - 1;                                \
+        v##p = v_fma(v_convert(vi_load(acc + line * width + l)),             \
+                     v_load(scale + l), v_load(bias + l));                   \
+                                                                             \
+        if (residual) {                                                      \
+            v##p = v_fma(v_convert(vi_load_u8(r + line * ldr + l,            \
+                                              left - l)), by, v##p);         \
+        }                                                                    \
+    }
+
+/*
+ * rows x left sums, `width` apart, to bytes at c.  Compiled for each
+ * `columns` (16, 32, 64) that left is at most and the last 16 of which it
+ * reaches, with and without a residual, and with limits or without.
+ */
+static inline __attribute__((always_inline)) void
+end_bytes(const infer_end_t *e, bytes_t k, size_t columns, int residual,
+    const int32_t *acc, size_t width, size_t row, size_t col, size_t rows,
+    size_t left)
+{
+    vf              by = v_set1(e->residual_scale);
+    size_t          ldr = e->ldr, ldc = e->ldc;
+    uint8_t         bytes[128] __attribute__((aligned(64)));
+    uint8_t        *c = (uint8_t *) e->c + row * ldc + col;
+    const float    *scale = e->scale + col, *bias = e->bias + col;
+    const uint8_t  *r = residual ? e->residual + row * ldr + col : NULL;
+
+    for (size_t i = 0; i < rows; i += 64 / columns) {
+        QUAD(0) QUAD(1) QUAD(2) QUAD(3)
+
+        vi_store_n(bytes, vi_order(to_bytes(&k, v0, v1, v2, v3)), 64);
+
+        for (size_t line = 0; line < 64 / columns && i + line < rows; line++)
+        {
+            copy_bytes(c + (i + line) * ldc, bytes + line * columns, left);
+        }
+    }
+}
+
+
+static inline __attribute__((always_inline)) void
+end_columns(const infer_end_t *e, const bytes_t *k, size_t columns,
+    const int32_t *acc, size_t width, size_t row, size_t col, size_t rows,
+    size_t left)
+{
+    if (left == columns && e->residual && k->plain) {
+        end_bytes(e, *k, columns, 1, acc, width, row, col, rows, columns);
+
+    } else if (left == columns && e->residual) {
+        end_bytes(e, *k, columns, 1, acc, width, row, col, rows, columns);
+
+    } else if (left == columns && k->plain) {
+        end_bytes(e, *k, columns, 0, acc, width, row, col, rows, columns);
+
+    } else if (left == columns) {
+        end_bytes(e, *k, columns, 0, acc, width, row, col, rows, columns);
+
+    } else {
+        end_bytes(e, *k, columns, e->residual != NULL, acc, width, row, col,
+                  rows, left);
+    }
+}
+
+
 /*
  * rows x n sums, `width` apart, which belong at row, col; width is 16, 32 or
- * a multiple of 64.  Four vectors at a time become bytes: of one row, two or
- * four.
+ * a multiple of 64, and n reaches its last 16.
  */
 static void
 end_block(const infer_end_t *e, const int32_t *acc, size_t width, size_t row,
     size_t col, size_t rows, size_t n)
 {
-    vf        v[4];
-    size_t    left, columns = width < 64 ? width : 64, at = 64 / columns;
-    uint8_t   bytes[128] __attribute__((aligned(64)));
-    bytes_t   k = bytes_of(&e->bytes);
-    uint8_t  *c = e->c;
+    bytes_t  k = bytes_of(&e->bytes);
 
     if (e->dtype != INFER_U8) {
         for (size_t i = 0; i < rows; i++) {
@@ -153,27 +229,19 @@ end_block(const infer_end_t *e, const int32_t *acc, size_t width, size_t row,
         return;
     }
 
-    for (size_t i = 0; i < rows; i += at) {
+    switch (width) {
+    case 16:
+        end_columns(e, &k, 16, acc, width, row, col, rows, n);
+        break;
+
+    case 32:
+        end_columns(e, &k, 32, acc, width, row, col, rows, n);
+        break;
+
+    default:
         for (size_t j = 0; j < n; j += 64) {
-            left = n - j < columns ? n - j : columns;
-
-            for (size_t p = 0; p < 4; p++) {
-                size_t  r = i + 16 * p / columns, l = 16 * p % columns;
-
-                /* beyond the last row or column, of the last again */
-                r = r < rows ? r : rows - 1;
-                l = l < left ? l : 0;
-                v[p] = scaled(e, acc + r * width + j + l, row + r,
-                              col + j + l, left - l);
-            }
-
-            vi_store_n(bytes, vi_order(to_bytes(&k, v[0], v[1], v[2], v[3])),
-                       64);
-
-            for (size_t r = 0; r < at && i + r < rows; r++) {
-                copy_bytes(c + (row + i + r) * e->ldc + col + j,
-                           bytes + r * columns, left);
-            }
+            end_columns(e, &k, 64, acc + j, width, row, col + j, rows,
+                        n - j < 64 ? n - j : 64);
         }
     }
 }
@@ -217,16 +285,23 @@ tile_u8_##R##x##P(const infer_tile_u8_t *t, size_t row, size_t col,          \
     const uint8_t  *a = t->a + row * lda;                                    \
     const uint8_t  *a7 = R > 7 ? a + 7 * lda : a;                            \
     const int8_t   *w = t->panels + col * t->k;                              \
-    const int8_t   *end = w + panel;                                         \
+    const int8_t   *end = w, *last = w + panel;                              \
+    size_t          run = t->run * 16;                                       \
+    size_t          skip = t->run_step - t->run;                             \
     const int32_t  *start = t->start + col;                                  \
                                                                              \
     PANELS_##P(U8_START, )                                                   \
     ROWS_##R(U8_DECLARE, P)                                                  \
                                                                              \
-    for ( ; w != end; w += 64, a += 4, a7 += 4) {                            \
-        PANELS_##P(U8_WEIGHTS, )                                             \
-        ROWS_##R(U8_MAC, P)                                                  \
-    }                                                                        \
+    do {                                                                     \
+        for (end += run; w != end; w += 64, a += 4, a7 += 4) {               \
+            PANELS_##P(U8_WEIGHTS, )                                         \
+            ROWS_##R(U8_MAC, P)                                              \
+        }                                                                    \
+                                                                             \
+        a += skip;                                                           \
+        a7 += skip;                                                          \
+    } while (w != last);                                                     \
                                                                              \
     ROWS_##R(U8_STORE, P)                                                    \
 }
@@ -322,42 +397,40 @@ tap_u8(const infer_tap_t *tap, size_t i, size_t j)
 }
 
 
-/* Channel block j .. j + 63 of output i, of which n are stored. */
-static inline void
-depthwise_end(const infer_depthwise_u8_t *d, const bytes_t *k, vi *acc,
-    size_t i, size_t j, size_t n)
+/* Channels j .. j + 63 of output i, of which n are stored. */
+static inline __attribute__((always_inline)) void
+depthwise_end(const infer_end_t *e, const bytes_t *k, vi a0, vi a1, vi a2,
+    vi a3, size_t i, size_t j, size_t n)
 {
-    vi                  r;
-    vf                  v[4];
-    int32_t             order[64] __attribute__((aligned(64)));
-    int32_t             numbers[64];
-    const infer_end_t  *e = d->end;
+    vi            r;
+    vf            v0, v1, v2, v3, by;
+    int32_t       order[64] __attribute__((aligned(64))), numbers[64];
+    const float  *scale = e->scale + j, *bias = e->bias + j;
 
-    for (int p = 0; p < 4; p++) {
-        v[p] = v_fma(v_convert(acc[p]), v_load(e->scale + j + 16 * p),
-                     v_load(e->bias + j + 16 * p));
-    }
+    v0 = v_fma(v_convert(a0), v_load(scale), v_load(bias));
+    v1 = v_fma(v_convert(a1), v_load(scale + 16), v_load(bias + 16));
+    v2 = v_fma(v_convert(a2), v_load(scale + 32), v_load(bias + 32));
+    v3 = v_fma(v_convert(a3), v_load(scale + 48), v_load(bias + 48));
 
     if (e->residual) {
-        vf  scale = v_set1(e->residual_scale);
-
+        by = v_set1(e->residual_scale);
         r = vi_load_n(e->residual + i * e->ldr + j, n);
-        v[0] = v_fma(FROM_BYTES(r, 0), scale, v[0]);
-        v[1] = v_fma(FROM_BYTES(r, 1), scale, v[1]);
-        v[2] = v_fma(FROM_BYTES(r, 2), scale, v[2]);
-        v[3] = v_fma(FROM_BYTES(r, 3), scale, v[3]);
+        v0 = v_fma(FROM_BYTES(r, 0), by, v0);
+        v1 = v_fma(FROM_BYTES(r, 1), by, v1);
+        v2 = v_fma(FROM_BYTES(r, 2), by, v2);
+        v3 = v_fma(FROM_BYTES(r, 3), by, v3);
     }
 
     if (e->dtype == INFER_U8) {
         vi_store_n((uint8_t *) e->c + i * e->ldc + j,
-                   to_bytes(k, v[0], v[1], v[2], v[3]), n);
+                   to_bytes(k, v0, v1, v2, v3), n);
         return;
     }
 
-    for (int p = 0; p < 4; p++) {
-        vi_store_n(order + 16 * p,
-                   e->dtype == INFER_I32 ? acc[p] : v_bits(v[p]), 64);
-    }
+    vi_store_n(order, e->dtype == INFER_I32 ? a0 : v_bits(v0), 64);
+    vi_store_n(order + 16, e->dtype == INFER_I32 ? a1 : v_bits(v1), 64);
+    vi_store_n(order + 32, e->dtype == INFER_I32 ? a2 : v_bits(v2), 64);
+    vi_store_n(order + 48, e->dtype == INFER_I32 ? a3 : v_bits(v3), 64);
 
     for (int p = 0; p < 16; p++) {
         memcpy(numbers + p % 4 * 16 + p / 4 * 4, order + 4 * p, 16);
@@ -368,52 +441,145 @@ depthwise_end(const infer_depthwise_u8_t *d, const bytes_t *k, vi *acc,
 }
 
 
-/* Four taps of 64 channels; there may be fewer. */
-#define DEPTHWISE_TAPS(LOAD)                                                 \
-    for (size_t t = 0; t < d->taps; t += 4, w += 256) {                      \
-        size_t  last = d->taps - 1;                                          \
-        vi      x0 = LOAD(t);                                                \
-        vi      x1 = LOAD(t + 1 < last ? t + 1 : last);                      \
-        vi      x2 = LOAD(t + 2 < last ? t + 2 : last);                      \
-        vi      x3 = LOAD(t + 3 < last ? t + 3 : last);                      \
-        vi      low0 = vi_low8(x0, x1);                                      \
-        vi      high0 = vi_high8(x0, x1);                                    \
-        vi      low1 = vi_low8(x2, x3);                                      \
-        vi      high1 = vi_high8(x2, x3);                                    \
-                                                                             \
-        acc[0] = vi_dot(acc[0], vi_low16(low0, low1), vi_load(w));           \
-        acc[1] = vi_dot(acc[1], vi_high16(low0, low1), vi_load(w + 64));     \
-        acc[2] = vi_dot(acc[2], vi_low16(high0, high1), vi_load(w + 128));   \
-        acc[3] = vi_dot(acc[3], vi_high16(high0, high1), vi_load(w + 192));  \
+/* x0 .. x3 as y0 .. y3, whose lanes are those four of one channel. */
+#define INTERLEAVE                                                           \
+    vi  low0 = vi_low8(x0, x1), high0 = vi_high8(x0, x1);                    \
+    vi  low1 = vi_low8(x2, x3), high1 = vi_high8(x2, x3);                    \
+    vi  y0 = vi_low16(low0, low1), y1 = vi_high16(low0, low1);               \
+    vi  y2 = vi_low16(high0, high1), y3 = vi_high16(high0, high1);
+
+#define SUMS(a)                                                              \
+    vi  a##0 = vi_load(d->start + j), a##1 = vi_load(d->start + j + 16);     \
+    vi  a##2 = vi_load(d->start + j + 32), a##3 = vi_load(d->start + j + 48);
+
+
+/* Output i, 64 channels from j on, or n: four taps of a row at a time. */
+static inline __attribute__((always_inline)) void
+depthwise_one(const infer_depthwise_u8_t *d, const bytes_t *k, size_t row,
+    size_t i, size_t j, size_t n)
+{
+    const int8_t       *w = d->panels + j * d->step;
+    const infer_tap_t  *tap = d->tap, *end = d->tap + d->taps;
+
+    SUMS(a)
+
+    for ( ; tap != end; tap += row) {
+        for (size_t t = 0; t < row; t += 4, w += 256) {
+            size_t  last = row - 1;
+
+            /* beyond the last of a row weights are 0 */
+            vi  x0 = vi_load_n(tap_u8(tap + t, i, j), n);
+            vi  x1 = vi_load_n(tap_u8(tap + (t + 1 < last ? t + 1 : last), i,
+                                      j), n);
+            vi  x2 = vi_load_n(tap_u8(tap + (t + 2 < last ? t + 2 : last), i,
+                                      j), n);
+            vi  x3 = vi_load_n(tap_u8(tap + (t + 3 < last ? t + 3 : last), i,
+                                      j), n);
+            INTERLEAVE
+
+            a0 = vi_dot(a0, y0, vi_load(w));
+            a1 = vi_dot(a1, y1, vi_load(w + 64));
+            a2 = vi_dot(a2, y2, vi_load(w + 128));
+            a3 = vi_dot(a3, y3, vi_load(w + 192));
+        }
     }
 
-#define LOAD_FULL(t)  vi_load(tap_u8(&d->tap[t], i, j))
-#define LOAD_TAIL(t)  vi_load_n(tap_u8(&d->tap[t], i, j), n)
+    depthwise_end(d->end, k, a0, a1, a2, a3, i, j, n);
+}
+
+
+/*
+ * Outputs i and i + 1 of windows three wide that move by one pixel: both lie
+ * in the same four pixels, interleaved once.
+ */
+static inline __attribute__((always_inline)) void
+depthwise_two(const infer_depthwise_u8_t *d, const bytes_t *k, size_t i,
+    size_t j, size_t n)
+{
+    const int8_t       *w = d->panels + j * d->step;
+    const infer_tap_t  *tap = d->tap, *end = d->tap + d->taps;
+
+    SUMS(a)
+    SUMS(b)
+
+    for ( ; tap != end; tap += 3, w += 256) {
+        size_t          step = tap->step;
+        const uint8_t  *x = tap_u8(tap, i, j);
+
+        vi  x0 = vi_load_n(x, n);
+        vi  x1 = vi_load_n(x + step, n);
+        vi  x2 = vi_load_n(x + 2 * step, n);
+        vi  x3 = vi_load_n(x + 3 * step, n);
+        vi  w0 = vi_load(w), w1 = vi_load(w + 64);
+        vi  w2 = vi_load(w + 128), w3 = vi_load(w + 192);
+        INTERLEAVE
+
+        a0 = vi_dot(a0, y0, w0);
+        a1 = vi_dot(a1, y1, w1);
+        a2 = vi_dot(a2, y2, w2);
+        a3 = vi_dot(a3, y3, w3);
+        b0 = vi_dot(b0, y0, vi_shl(w0, 8));
+        b1 = vi_dot(b1, y1, vi_shl(w1, 8));
+        b2 = vi_dot(b2, y2, vi_shl(w2, 8));
+        b3 = vi_dot(b3, y3, vi_shl(w3, 8));
+    }
+
+    depthwise_end(d->end, k, a0, a1, a2, a3, i, j, n);
+    depthwise_end(d->end, k, b0, b1, b2, b3, i + 1, j, n);
+}
+
+
+/* Whether a tap's next output is what the next tap reads. */
+static int
+is_sliding(const infer_depthwise_u8_t *d)
+{
+    const infer_tap_t  *tap = d->tap;
+
+    if (d->row != 3) {
+        return 0;
+    }
+
+    for (size_t t = 0; t < d->taps; t += 3, tap += 3) {
+        if (tap_u8(tap, 1, 0) != tap[1].x || tap_u8(tap, 2, 0) != tap[2].x) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
 
 static void
 depthwise_u8(const infer_depthwise_u8_t *d)
 {
-    vi             acc[4];
-    size_t         n, step = (d->taps + 3) / 4 * 4;
-    bytes_t        k = bytes_of(&d->end->bytes);
-    const int8_t  *w;
+    int      sliding = is_sliding(d);
+    size_t   j;
+    bytes_t  k = bytes_of(&d->end->bytes);
 
     for (size_t i = 0; i < d->width; i++) {
-        for (size_t j = 0; j < d->channels; j += 64) {
-            n = d->channels - j;
-            w = d->panels + j * step;
-
-            for (int p = 0; p < 4; p++) {
-                acc[p] = vi_load(d->start + j + 16 * p);
+        if (sliding && i + 1 < d->width) {
+            for (j = 0; j + 64 <= d->channels; j += 64) {
+                depthwise_two(d, &k, i, j, 64);
             }
 
-            if (n >= 64) {
-                DEPTHWISE_TAPS(LOAD_FULL)
-            } else {
-                DEPTHWISE_TAPS(LOAD_TAIL)
+            if (j < d->channels) {
+                depthwise_two(d, &k, i, j, d->channels - j);
             }
 
-            depthwise_end(d, &k, acc, i, j, n);
+            i++;
+            continue;
+        }
+
+        for (j = 0; j + 64 <= d->channels && d->row == 3; j += 64) {
+            depthwise_one(d, &k, 3, i, j, 64);
+        }
+
+        for ( ; j + 64 <= d->channels; j += 64) {
+            depthwise_one(d, &k, d->row, i, j, 64);
+        }
+
+        if (j < d->channels) {
+            depthwise_one(d, &k, d->row, i, j, d->channels - j);
         }
     }
 }

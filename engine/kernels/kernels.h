@@ -170,6 +170,8 @@ typedef struct {
     size_t                lda;
     size_t                rows;
     size_t                k;            /* a multiple of 4 */
+    size_t                run;          /* it lies in runs of so many, 4 .., */
+    size_t                run_step;     /* from one to the next */
     const int8_t         *panels;
     const int32_t        *start;        /* n rounded up to a panel */
     size_t                n;
@@ -179,17 +181,20 @@ typedef struct {
 /*
  * As infer_depthwise_f32_t, by blocks of 64 channels.  In a block, number
  * 16 * j + 4 * l + i of start, scale and bias is that of channel 16 * l +
- * 4 * j + i (interleaving bytes leaves sums in this order), and panels (s8)
- * are [ceil(taps / 4)][64 of this order][4].  No x_scale.
+ * 4 * j + i (interleaving bytes leaves sums in this order).  Taps come in
+ * rows; panels (s8) are [rows][ceil(row / 4)][64 of this order][4], zeros
+ * beyond the last of a row.  No x_scale.
  */
 #define INFER_DEPTHWISE_BLOCK  64
 
 typedef struct {
     const infer_tap_t    *tap;
     size_t                taps;
+    size_t                row;          /* divides taps; 3 is fastest */
     size_t                width;
     size_t                channels;
     const int8_t         *panels;
+    size_t                step;         /* weights of a channel in panels */
     const int32_t        *start;
     const infer_end_t    *end;
 } infer_depthwise_u8_t;

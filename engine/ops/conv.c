@@ -15,6 +15,9 @@
 #include "ops/winograd.h"
 
 
+static int lines_of(infer_lines_t *l, const infer_call_t *call);
+static void multiply_line(const infer_lines_t *l, const unsigned char *lines,
+    size_t slot, size_t offset);
 static infer_product_t product_of(const infer_field_t *f);
 static void gather(const infer_product_t *p, size_t group, size_t row,
     size_t n, float *dst, size_t ld);
@@ -86,14 +89,15 @@ static size_t
 conv_scratch(const infer_call_t *call)
 {
     infer_field_t    field;
+    infer_lines_t    lines;
     infer_product_t  product;
 
     if (call->param->conv.winograd) {
         return infer_winograd_scratch(call);
     }
 
-    if (infer_lines_fit(call)) {
-        return infer_lines_scratch(call);
+    if (lines_of(&lines, call)) {
+        return infer_lines_scratch(&lines);
     }
 
     infer_field_init(&field, call, &call->param->conv.window,
@@ -113,6 +117,7 @@ static void
 conv_run(const infer_call_t *call)
 {
     infer_field_t    field;
+    infer_lines_t    lines;
     infer_product_t  product;
 
     if (call->param->conv.winograd) {
@@ -120,8 +125,8 @@ conv_run(const infer_call_t *call)
         return;
     }
 
-    if (infer_lines_fit(call)) {
-        infer_lines_run(call);
+    if (lines_of(&lines, call)) {
+        infer_lines_run(&lines);
         return;
     }
 
@@ -136,6 +141,68 @@ conv_run(const infer_call_t *call)
     product = product_of(&field);
 
     infer_product_run(call, &product);
+}
+
+
+/* Whether it is computed from lines. */
+static int
+lines_of(infer_lines_t *l, const infer_call_t *call)
+{
+    const infer_conv_t    *p = &call->param->conv;
+    const infer_tensor_t  *x = call->in[INFER_IN_X];
+
+    if (!infer_lines_fit(&p->window, p->groups, x->rank,
+                         x->dim[x->rank - 1]))
+    {
+        return 0;
+    }
+
+    infer_lines_init(l, call, &p->window, 0);
+    l->multiply = multiply_line;
+
+    return 1;
+}
+
+
+/* One line of outputs, whose windows begin at `lines`. */
+static void
+multiply_line(const infer_lines_t *l, const unsigned char *lines,
+    size_t slot, size_t offset)
+{
+    size_t             width, block, panels;
+    const float       *residual = infer_product_residual(l->call);
+    infer_tile_f32_t   t;
+
+    (void) slot;
+
+    t.lda = (size_t) (l->window->stride[2] * l->channels);
+    t.run = (size_t) (l->window->kernel[2] * l->channels);
+    t.run_step = (size_t) (l->window->dilation[1] * l->line);
+    t.k = t.run * (size_t) l->window->kernel[1];
+    t.n = (size_t) l->y->dim[3];
+
+    panels = (t.n + INFER_PANEL - 1) / INFER_PANEL;
+
+    t.panels = l->call->packed;
+    t.bias = t.panels + panels * INFER_PANEL * t.k;
+    t.next = NULL;
+    t.panel_step = 0;
+    t.resume = 0;
+    t.ldr = t.ldc = t.n;
+    t.act = &l->call->param->conv.act;
+
+    width = (size_t) l->y->dim[2];
+    block = (width + INFER_TILE_ROWS - 1) / INFER_TILE_ROWS;
+    block = (width + block - 1) / block;
+
+    for (size_t i = 0; i < width; i += block, offset += block * t.n) {
+        t.rows = width - i < block ? width - i : block;
+        t.a = (const float *) lines + i * t.lda;
+        t.c = (float *) l->y->data + offset;
+        t.residual = residual != NULL ? residual + offset : NULL;
+
+        l->call->kernels->tile_f32(&t);
+    }
 }
 
 

@@ -50,6 +50,7 @@ infer_fc_weights(const infer_node_t *node, int w_rows_are_n)
     w.depthwise = 0;
     w.n = (size_t) v->dim[!rows_are_n].base;
     w.c = (size_t) v->dim[rows_are_n].base;
+    w.run = w.c;
     w.channel = rows_are_n ? w.c : 1;
     w.depth = rows_are_n ? 1 : w.n;
 

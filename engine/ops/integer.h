@@ -29,8 +29,9 @@ int infer_requantize_check(infer_graph_t *g, const infer_node_t *node,
 int infer_requantize_is_direct(infer_dtype_t dtype,
     const infer_unary_t *act);
 
-/* All but the packed constants, and where the results go. */
-void infer_end_init(infer_end_t *e, const infer_requantize_t *end,
+/* All but the packed constants, and where the results go; not direct: bytes
+   are numbers yet. */
+void infer_end_init(infer_end_t *e, const infer_requantize_t *end, int direct,
     const infer_call_t *call);
 
 /*

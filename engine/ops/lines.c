@@ -10,82 +10,59 @@
 #include "ops/lines.h"
 
 
-#define PANEL      INFER_PANEL
-
 /* A run longer than this is copied into rows at little cost. */
 #define SHORT_RUN  64
 
-/* Floats in the lines of a task, unless one output needs more. */
+/* Elements in the lines of a task, unless one output needs more. */
 #define TASK_SIZE  ((int64_t) 16 << 10)
 
-
-typedef struct {
-    const infer_call_t    *call;
-    const infer_window_t  *window;
-    const infer_tensor_t  *x;
-    const infer_tensor_t  *y;
-    const float           *residual;       /* NULL: none */
-    int64_t                channels;
-    int64_t                extent;         /* lines that a window spans */
-    int64_t                line;           /* floats, with padding */
-    int64_t                lines;          /* output lines of a task */
-    int64_t                tasks;          /* of an image */
-} lines_t;
+/* Elements that may be read beyond the last line. */
+#define SLACK      3
 
 
-static void lines_init(lines_t *l, const infer_call_t *call);
-static int64_t lines_read(const lines_t *l);
+static int64_t lines_read(const infer_lines_t *l);
 static void run_task(void *arg, size_t i, size_t slot);
-static void copy_lines(const lines_t *l, const float *image, int64_t first,
-    int64_t n, float *dst);
-static void multiply(const lines_t *l, const float *lines, size_t offset);
+static void copy_lines(const infer_lines_t *l, const unsigned char *image,
+    int64_t first, int64_t n, unsigned char *dst);
 
 
 int
-infer_lines_fit(const infer_call_t *call)
+infer_lines_fit(const infer_window_t *window, int64_t groups, int rank,
+    int64_t channels)
 {
-    const infer_conv_t    *p = &call->param->conv;
-    const infer_tensor_t  *x = call->in[INFER_IN_X];
-
-    return x->rank == 4 && p->groups == 1 && p->window.kernel[2] > 1
-           && p->window.dilation[2] == 1
-           && p->window.kernel[2] * x->dim[3] <= SHORT_RUN;
+    return rank == 4 && groups == 1 && window->kernel[2] > 1
+           && window->dilation[2] == 1
+           && window->kernel[2] * channels <= SHORT_RUN;
 }
 
 
 size_t
-infer_lines_scratch(const infer_call_t *call)
+infer_lines_scratch(const infer_lines_t *l)
 {
-    lines_t  l;
-
-    lines_init(&l, call);
-
-    return (size_t) (lines_read(&l) * l.line) * sizeof(float);
+    return (size_t) (lines_read(l) * l->line + SLACK) * l->size;
 }
 
 
 void
-infer_lines_run(const infer_call_t *call)
+infer_lines_run(const infer_lines_t *l)
 {
-    lines_t  l;
-
-    lines_init(&l, call);
-
-    infer_parallel_for(call, run_task, &l, (size_t) (l.x->dim[0] * l.tasks));
+    infer_parallel_for(l->call, run_task, (void *) l,
+                       (size_t) (l->x->dim[0] * l->tasks));
 }
 
 
-static void
-lines_init(lines_t *l, const infer_call_t *call)
+void
+infer_lines_init(infer_lines_t *l, const infer_call_t *call,
+    const infer_window_t *w, unsigned char padding)
 {
-    int64_t                 out, room;
-    const infer_window_t   *w = &call->param->conv.window;
+    int64_t  out, room;
 
     l->call = call;
     l->window = w;
     l->x = call->in[INFER_IN_X];
     l->y = call->out[0];
-    l->residual = infer_product_residual(call);
+    l->size = infer_dtype_size(l->x->dtype);
+    l->padding = padding;
     l->channels = l->x->dim[3];
     l->extent = (int64_t) (w->kernel[1] - 1) * w->dilation[1] + 1;
     l->line = (w->before[2] + l->x->dim[2] + w->after[2]) * l->channels;
@@ -102,7 +79,7 @@ lines_init(lines_t *l, const infer_call_t *call)
 
 /* Lines of the input that a task reads. */
 static int64_t
-lines_read(const lines_t *l)
+lines_read(const infer_lines_t *l)
 {
     return (l->lines - 1) * l->window->stride[1] + l->extent;
 }
@@ -111,9 +88,10 @@ lines_read(const lines_t *l)
 static void
 run_task(void *arg, size_t i, size_t slot)
 {
-    float          *scratch;
-    int64_t         image, first, end, lines;
-    const lines_t  *l = arg;
+    size_t                 from;
+    int64_t                image, first, end, lines;
+    unsigned char         *scratch;
+    const infer_lines_t   *l = arg;
 
     scratch = infer_scratch(l->call, slot);
     image = (int64_t) i / l->tasks;
@@ -122,78 +100,43 @@ run_task(void *arg, size_t i, size_t slot)
     end = end < l->y->dim[1] ? end : l->y->dim[1];
     lines = (end - first - 1) * l->window->stride[1] + l->extent;
 
-    copy_lines(l, (const float *) l->x->data
-                  + image * l->x->dim[1] * l->x->dim[2] * l->channels,
+    copy_lines(l, (const unsigned char *) l->x->data
+                  + (size_t) (image * l->x->dim[1] * l->x->dim[2]
+                              * l->channels) * l->size,
                first * l->window->stride[1] - l->window->before[1], lines,
                scratch);
 
     for (int64_t line = first; line < end; line++) {
-        multiply(l, scratch
-                    + (line - first) * l->window->stride[1] * l->line,
-                 (size_t) ((image * l->y->dim[1] + line) * l->y->dim[2]
-                           * l->y->dim[3]));
+        from = (size_t) ((line - first) * l->window->stride[1] * l->line);
+
+        l->multiply(l, scratch + from * l->size, slot,
+                    (size_t) ((image * l->y->dim[1] + line) * l->y->dim[2]
+                              * l->y->dim[3]));
     }
 }
 
 
 static void
-copy_lines(const lines_t *l, const float *image, int64_t first, int64_t n,
-    float *dst)
+copy_lines(const infer_lines_t *l, const unsigned char *image, int64_t first,
+    int64_t n, unsigned char *dst)
 {
-    size_t   before, size, after;
-    int64_t  width;
+    size_t  before, size, after, line;
 
-    width = l->x->dim[2] * l->channels;
-    before = (size_t) (l->window->before[2] * l->channels) * sizeof(float);
-    after = (size_t) (l->window->after[2] * l->channels) * sizeof(float);
-    size = (size_t) width * sizeof(float);
+    before = (size_t) (l->window->before[2] * l->channels) * l->size;
+    after = (size_t) (l->window->after[2] * l->channels) * l->size;
+    size = (size_t) (l->x->dim[2] * l->channels) * l->size;
+    line = before + size + after;
 
-    for (int64_t i = first; i < first + n; i++, dst += l->line) {
+    for (int64_t i = first; i < first + n; i++, dst += line) {
         if (i < 0 || i >= l->x->dim[1]) {
-            memset(dst, 0, before + size + after);
+            memset(dst, l->padding, line);
             continue;
         }
 
-        memset(dst, 0, before);
-        memcpy(dst + before / sizeof(float), image + i * width, size);
-        memset(dst + (before + size) / sizeof(float), 0, after);
+        memset(dst, l->padding, before);
+        memcpy(dst + before, image + (size_t) i * size, size);
+        memset(dst + before + size, l->padding, after);
     }
-}
 
-
-/* One line of outputs, whose windows begin at `lines`. */
-static void
-multiply(const lines_t *l, const float *lines, size_t offset)
-{
-    size_t             width, block, panels;
-    infer_tile_f32_t   t;
-
-    t.lda = (size_t) (l->window->stride[2] * l->channels);
-    t.run = (size_t) (l->window->kernel[2] * l->channels);
-    t.run_step = (size_t) (l->window->dilation[1] * l->line);
-    t.k = t.run * (size_t) l->window->kernel[1];
-    t.n = (size_t) l->y->dim[3];
-
-    panels = (t.n + PANEL - 1) / PANEL;
-
-    t.panels = l->call->packed;
-    t.bias = t.panels + panels * PANEL * t.k;
-    t.next = NULL;
-    t.panel_step = 0;
-    t.resume = 0;
-    t.ldr = t.ldc = t.n;
-    t.act = &l->call->param->conv.act;
-
-    width = (size_t) l->y->dim[2];
-    block = (width + INFER_TILE_ROWS - 1) / INFER_TILE_ROWS;
-    block = (width + block - 1) / block;
-
-    for (size_t i = 0; i < width; i += block, offset += block * t.n) {
-        t.rows = width - i < block ? width - i : block;
-        t.a = lines + i * t.lda;
-        t.c = (float *) l->y->data + offset;
-        t.residual = l->residual != NULL ? l->residual + offset : NULL;
-
-        l->call->kernels->tile_f32(&t);
-    }
+    memset(dst, l->padding, SLACK * l->size);
 }

@@ -9,10 +9,39 @@
 #include "ops/product.h"
 
 
-/* Whether a convolution is better computed so; weights as for a product. */
-int infer_lines_fit(const infer_call_t *call);
+typedef struct infer_lines_s  infer_lines_t;
 
-size_t infer_lines_scratch(const infer_call_t *call);
-void infer_lines_run(const infer_call_t *call);
+struct infer_lines_s {
+    const infer_call_t    *call;
+    const infer_window_t  *window;
+    const infer_tensor_t  *x;
+    const infer_tensor_t  *y;
+    size_t                 size;           /* bytes of an element */
+    unsigned char          padding;        /* each byte of it */
+    int64_t                channels;
+    int64_t                extent;         /* lines that a window spans */
+    int64_t                line;           /* elements, with padding */
+    int64_t                lines;          /* output lines of a task */
+    int64_t                tasks;          /* of an image */
+
+    /* Computes one line of outputs, from number `offset` on, whose windows
+       begin at `lines`. */
+    void                 (*multiply)(const infer_lines_t *l,
+                                     const unsigned char *lines,
+                                     size_t slot, size_t offset);
+};
+
+
+/* Whether a convolution is better computed so; weights as for a product. */
+int infer_lines_fit(const infer_window_t *window, int64_t groups, int rank,
+    int64_t channels);
+
+/* All but multiply. */
+void infer_lines_init(infer_lines_t *l, const infer_call_t *call,
+    const infer_window_t *window, unsigned char padding);
+
+/* A multiply may read 3 elements beyond the last line. */
+size_t infer_lines_scratch(const infer_lines_t *l);
+void infer_lines_run(const infer_lines_t *l);
 
 #endif /* INFER_OPS_LINES_H */

@@ -360,7 +360,8 @@ typedef struct {
  *     out = dtype f32: v;  u8, i8: clamp(rint_even(v / out.scale) + out.zero)
  * dtype i32: acc itself.  An i32 bias is where acc starts.  For u8 and i8
  * with act none or a clip, all constants (scale[n], bias[n], residual.scale,
- * the clip's) are divided by out.scale, rounded, instead of v.
+ * the clip's) are divided by out.scale, rounded, instead of v (but not where
+ * x's scale is computed).
  */
 typedef struct {
     int32_t               dtype;

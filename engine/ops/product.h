@@ -34,6 +34,8 @@ typedef struct {
     size_t       n;                    /* outputs of a group */
     size_t       c;                    /* inputs of a group */
     size_t       taps;
+    size_t       run;                  /* bytes: K lies in runs of so many,
+                                          each filled up to a multiple of 4 */
     int          depthwise;            /* a channel for each output */
 } infer_weights_t;
 

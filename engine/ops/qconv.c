@@ -3,13 +3,32 @@
  * for zero.
  */
 
+#include "ops/lines.h"
 #include "ops/qproduct.h"
 
 
+/* A row of a window that is read from lines as it lies: see ops/lines.h. */
+typedef struct {
+    infer_lines_t     lines;
+    infer_qproduct_t  product;
+} qlines_t;
+
+
+static size_t run_of(const infer_qconv_t *p, int rank, size_t c, size_t taps,
+    int depthwise);
+static infer_weights_t weights_of(const infer_node_t *node);
 static void field_of(infer_field_t *f, const infer_call_t *call);
+static int lines_of(qlines_t *l, const infer_call_t *call,
+    const infer_field_t *f);
+static size_t numbers_offset(const qlines_t *l);
+static void multiply_line(const infer_lines_t *lines,
+    const unsigned char *first, size_t slot, size_t offset);
 static infer_qproduct_t product_of(const infer_field_t *f);
 static void depthwise(const infer_field_t *f,
     const infer_stretch_t *stretch);
+static size_t fold(const infer_field_t *f, const infer_stretch_t *stretch);
+static void run_depthwise(const infer_field_t *f,
+    const infer_stretch_t *stretch, infer_depthwise_u8_t *d);
 
 
 static int
@@ -29,17 +48,47 @@ qconv_shape(infer_graph_t *g, const infer_node_t *node)
     infer_set_result(node->out[0], (infer_dtype_t) p->end.dtype,
                      node->in[INFER_IN_X]->rank, dim);
 
-    w = infer_window_weights(node, p->groups);
+    w = weights_of(node);
 
     return infer_qproduct_check(g, node, &p->end, w.c * w.taps);
+}
+
+
+/*
+ * K lies in rows of the window where they are read from lines, or where a
+ * depthwise one has three taps, which suits its kernel.
+ */
+static size_t
+run_of(const infer_qconv_t *p, int rank, size_t c, size_t taps,
+    int depthwise)
+{
+    size_t  width = (size_t) p->window.kernel[2];
+
+    if (depthwise) {
+        return width == 3 ? 3 : taps;
+    }
+
+    return infer_lines_fit(&p->window, p->groups, rank, (int64_t) c)
+           ? width * c : c * taps;
+}
+
+
+static infer_weights_t
+weights_of(const infer_node_t *node)
+{
+    const infer_qconv_t  *p = &node->param.qconv;
+    infer_weights_t       w = infer_window_weights(node, p->groups);
+
+    w.run = run_of(p, node->in[INFER_IN_X]->rank, w.c, w.taps, w.depthwise);
+
+    return w;
 }
 
 
 static size_t
 qconv_pack_size(const infer_node_t *node)
 {
-    infer_weights_t  w = infer_window_weights(node,
-                                              node->param.qconv.groups);
+    infer_weights_t  w = weights_of(node);
 
     return infer_qproduct_pack_size(&w);
 }
@@ -49,7 +98,7 @@ static void
 qconv_pack(const infer_node_t *node, void *dst)
 {
     const infer_qconv_t  *p = &node->param.qconv;
-    infer_weights_t       w = infer_window_weights(node, p->groups);
+    infer_weights_t       w = weights_of(node);
 
     infer_qproduct_pack(node, &w, p->zero, &p->end, dst);
 }
@@ -68,6 +117,7 @@ field_of(infer_field_t *f, const infer_call_t *call)
 static size_t
 qconv_scratch(const infer_call_t *call)
 {
+    qlines_t          lines;
     infer_field_t     field;
     infer_qproduct_t  product;
 
@@ -76,6 +126,12 @@ qconv_scratch(const infer_call_t *call)
     if (infer_field_is_depthwise(&field)) {
         return infer_field_scratch(&field) + sizeof(float)
                + (size_t) (field.out[2] * field.channels) * sizeof(float);
+    }
+
+    if (lines_of(&lines, call, &field)) {
+        return numbers_offset(&lines)
+               + infer_qproduct_numbers(&lines.product,
+                                        (size_t) field.out[2]);
     }
 
     product = product_of(&field);
@@ -87,6 +143,7 @@ qconv_scratch(const infer_call_t *call)
 static void
 qconv_run(const infer_call_t *call)
 {
+    qlines_t          lines;
     infer_field_t     field;
     infer_qproduct_t  product;
 
@@ -97,9 +154,59 @@ qconv_run(const infer_call_t *call)
         return;
     }
 
+    if (lines_of(&lines, call, &field)) {
+        infer_lines_run(&lines.lines);
+        return;
+    }
+
     product = product_of(&field);
 
     infer_qproduct_run(&product);
+}
+
+
+/* Whether it is computed from lines. */
+static int
+lines_of(qlines_t *l, const infer_call_t *call, const infer_field_t *f)
+{
+    const infer_qconv_t  *p = &call->param->qconv;
+
+    if (!infer_lines_fit(&p->window, p->groups, call->in[INFER_IN_X]->rank,
+                         f->channels))
+    {
+        return 0;
+    }
+
+    infer_lines_init(&l->lines, call, &p->window, f->padding);
+
+    l->lines.multiply = multiply_line;
+    l->product = product_of(f);
+    l->product.run_step = (size_t) (p->window.dilation[1] * l->lines.line);
+
+    return 1;
+}
+
+
+/* Of numbers that are no bytes yet, behind the lines. */
+static size_t
+numbers_offset(const qlines_t *l)
+{
+    return (infer_lines_scratch(&l->lines) + 63) / 64 * 64;
+}
+
+
+static void
+multiply_line(const infer_lines_t *lines, const unsigned char *first,
+    size_t slot, size_t offset)
+{
+    size_t           n = (size_t) lines->y->dim[3];
+    const qlines_t  *l = (const qlines_t *) lines;
+
+    infer_qproduct_rows(&l->product, first,
+                        (size_t) (lines->window->stride[2] * lines->channels),
+                        offset / n, (size_t) lines->y->dim[2],
+                        (unsigned char *) infer_scratch(lines->call, slot)
+                        + numbers_offset(l));
 }
 
 
@@ -117,6 +224,9 @@ product_of(const infer_field_t *f)
     p.a = f->x;
     p.lda = (size_t) f->channels;
     p.field = infer_field_is_point(f) ? NULL : f;
+    p.run = run_of(&f->call->param->qconv, f->call->in[INFER_IN_X]->rank,
+                   (size_t) f->group, (size_t) f->taps, 0);
+    p.run_step = p.k;
     p.x_scale = NULL;
     p.x_zero = NULL;
     p.x_step = 0;
@@ -125,56 +235,112 @@ product_of(const infer_field_t *f)
 }
 
 
+/* ---- depthwise -------------------------------------------------------- */
+
+/*
+ * Few channels do not fill a block: neighbouring pixels are taken together as
+ * if they were one, where windows move by one pixel.
+ */
 static void
 depthwise(const infer_field_t *f, const infer_stretch_t *stretch)
 {
+    size_t                pixels = fold(f, stretch), rest;
+    infer_stretch_t       part = *stretch;
+    infer_depthwise_u8_t  d;
+
+    for (int64_t t = 0; t < f->taps && pixels > 1; t++) {
+        part.tap[t].step *= pixels;
+    }
+
+    rest = stretch->width % pixels;
+    d.channels = pixels * (size_t) f->channels;
+    d.width = stretch->width / pixels;
+
+    if (d.width > 0) {
+        run_depthwise(f, &part, &d);
+    }
+
+    if (rest > 0) {
+        for (int64_t t = 0; t < f->taps; t++) {
+            part.tap[t].x = (const unsigned char *) part.tap[t].x
+                            + d.width * part.tap[t].step;
+        }
+
+        part.pixel += d.width * pixels;
+        d.channels = rest * (size_t) f->channels;
+        d.width = 1;
+        run_depthwise(f, &part, &d);
+    }
+}
+
+
+/* How many pixels are one. */
+static size_t
+fold(const infer_field_t *f, const infer_stretch_t *stretch)
+{
+    size_t  channels = (size_t) f->channels;
+
+    if (INFER_DEPTHWISE_BLOCK % channels != 0 || stretch->width == 1
+        || f->window->stride[2] != 1)
+    {
+        return 1;
+    }
+
+    return INFER_DEPTHWISE_BLOCK / channels;
+}
+
+
+static void
+run_depthwise(const infer_field_t *f, const infer_stretch_t *stretch,
+    infer_depthwise_u8_t *d)
+{
+    int                        direct;
     float                     *numbers;
-    size_t                     at, size, n;
+    size_t                     at, size;
     infer_end_t                end;
     unsigned char             *c;
     infer_qpacked_t            packed;
-    infer_depthwise_u8_t       d;
     const infer_requantize_t  *requantize = &f->call->param->qconv.end;
     infer_dtype_t              dtype = (infer_dtype_t) requantize->dtype;
 
+    d->tap = stretch->tap;
+    d->taps = (size_t) f->taps;
+    d->row = run_of(&f->call->param->qconv, 0, 1, d->taps, 1);
+    d->step = infer_qproduct_k(d->taps, d->row);
+
     infer_qproduct_packed(&packed, f->call->packed, 1, (size_t) f->channels,
-                          (size_t) f->taps, 1);
-    infer_end_init(&end, requantize, f->call);
+                          d->step, 1);
+
+    direct = infer_requantize_is_direct(dtype, &requantize->act);
+    infer_end_init(&end, requantize, direct, f->call);
 
     at = stretch->pixel * (size_t) f->channels;
-    n = stretch->width * (size_t) f->channels;
     size = infer_dtype_size(dtype);
     c = (unsigned char *) f->call->out[0]->data + at * size;
 
     end.scale = packed.scale;
     end.bias = packed.bias;
     end.residual = end.residual != NULL ? end.residual + at : NULL;
-    end.ldc = end.ldr = (size_t) f->channels;
+    end.ldc = end.ldr = d->channels;
     end.c = c;
 
-    d.tap = stretch->tap;
-    d.taps = (size_t) f->taps;
-    d.width = stretch->width;
-    d.channels = (size_t) f->channels;
-    d.panels = packed.panels;
-    d.start = packed.start;
-    d.end = &end;
+    d->panels = packed.panels;
+    d->start = packed.start;
+    d->end = &end;
 
-    if (infer_requantize_is_direct(dtype, &requantize->act)) {
-        f->call->kernels->integer->depthwise_u8(&d);
-        return;
-    }
-
-    if (size == 1) {
+    if (!direct && size == 1) {
         numbers = (float *) infer_scratch(f->call, stretch->slot)
                   + (infer_field_scratch(f) + sizeof(float) - 1)
                     / sizeof(float);
         end.c = numbers;
     }
 
-    f->call->kernels->integer->depthwise_u8(&d);
-    infer_finish(f->call, dtype, &requantize->out, &requantize->act, end.c, c,
-                 n);
+    f->call->kernels->integer->depthwise_u8(d);
+
+    if (!direct) {
+        infer_finish(f->call, dtype, &requantize->out, &requantize->act,
+                     end.c, c, d->width * d->channels);
+    }
 }
 
 

@@ -121,6 +121,8 @@ product_of(const infer_call_t *call)
     p.rows = infer_numel(y) / p.n;
     p.a = x->data;
     p.lda = p.k;
+    p.run = p.k;
+    p.run_step = p.k;
     p.field = NULL;
     p.x_scale = scale != NULL ? scale->data : NULL;
     p.x_zero = scale != NULL ? operand(call, INFER_IN_X_ZERO)->data : NULL;

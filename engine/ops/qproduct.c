@@ -74,6 +74,7 @@ static void load(const infer_node_t *node, int i, size_t o, float *x,
     int32_t *integer);
 static void split_rows(split_t *s, const infer_qproduct_t *p);
 static void split_tasks(split_t *s);
+static void set_end(split_t *s, const infer_qproduct_t *p);
 static void run_task(void *arg, size_t i, size_t slot);
 static const uint8_t *gather_rows(const split_t *s, const region_t *r,
     uint8_t *dst);
@@ -96,11 +97,32 @@ min_size(size_t a, size_t b)
 }
 
 
-/* K as it lies in panels. */
+/* A run of K as it lies in panels. */
 static size_t
 padded(size_t k)
 {
     return ceil_div(k, 4) * 4;
+}
+
+
+size_t
+infer_qproduct_k(size_t k, size_t run)
+{
+    return k / run * padded(run);
+}
+
+
+/*
+ * Whether the kernel gives the results.  Where x's scale is data, bytes are
+ * numbers first: the constants are not divided by the result's scale.
+ */
+static int
+is_direct(const infer_requantize_t *end, int dynamic)
+{
+    infer_dtype_t  dtype = (infer_dtype_t) end->dtype;
+
+    return infer_requantize_is_direct(dtype, &end->act)
+           && !(dynamic && dtype != INFER_F32);
 }
 
 
@@ -206,7 +228,7 @@ infer_qproduct_pack_size(const infer_weights_t *w)
 {
     /* in bounds: see infer_qproduct_check_weights */
     return w->groups * columns_of(w->n, w->depthwise)
-           * (padded(w->c * w->taps) + 2 * sizeof(int32_t)
+           * (infer_qproduct_k(w->c * w->taps, w->run) + 2 * sizeof(int32_t)
               + 2 * sizeof(float));
 }
 
@@ -228,9 +250,9 @@ infer_qproduct_packed(infer_qpacked_t *p, const void *packed, size_t groups,
     size_t  columns = columns_of(n, depthwise);
 
     p->vector = columns;
-    p->step = PANEL * padded(k);
+    p->step = PANEL * k;
     p->panels = packed;
-    p->start = (const void *) (p->panels + groups * columns * padded(k));
+    p->start = (const void *) (p->panels + groups * columns * k);
     p->weights = p->start + groups * columns;
     p->scale = (const float *) (p->weights + groups * columns);
     p->bias = p->scale + groups * columns;
@@ -241,23 +263,29 @@ void
 infer_qproduct_pack(const infer_node_t *node, const infer_weights_t *w,
     int32_t zero, const infer_requantize_t *end, void *dst)
 {
-    size_t           at, columns = columns_of(w->n, w->depthwise);
+    size_t           o, at, columns = columns_of(w->n, w->depthwise);
     infer_qpacked_t  p;
 
-    infer_qproduct_packed(&p, dst, w->groups, w->n, w->c * w->taps,
+    infer_qproduct_packed(&p, dst, w->groups, w->n,
+                          infer_qproduct_k(w->c * w->taps, w->run),
                           w->depthwise);
 
     memset(dst, 0, infer_qproduct_pack_size(w));
 
     for (size_t n = 0; n < w->groups * columns; n++) {
-        if (n % columns >= w->n) {
-            continue;
+        o = n % columns;
+        at = n;
+
+        if (w->depthwise) {
+            /* channels that divide a block fill it */
+            o = INFER_DEPTHWISE_BLOCK % w->n == 0 ? n % w->n : n;
+            at = depthwise_place(n);
         }
 
-        at = w->depthwise ? depthwise_place(n) : n;
-
-        pack_column(w, n / columns * w->n + n % columns, &p, at);
-        pack_end(node, n / columns * w->n + n % columns, zero, end, &p, at);
+        if (o < w->n) {
+            pack_column(w, n / columns * w->n + o, &p, at);
+            pack_end(node, n / columns * w->n + o, zero, end, &p, at);
+        }
     }
 }
 
@@ -286,6 +314,7 @@ pack_column(const infer_weights_t *w, size_t o, const infer_qpacked_t *p,
     for (size_t tap = 0; tap < w->taps; tap++) {
         for (size_t c = 0; c < w->c; c++) {
             k = tap * w->c + c;
+            k = k / w->run * padded(w->run) + k % w->run;
             weight = ((const int8_t *) w->data)[o * w->channel + c * w->depth
                                                 + tap * w->tap_step];
             panel[k / 4 * 4 * lanes + k % 4] = weight;
@@ -302,15 +331,18 @@ static void
 pack_end(const infer_node_t *node, size_t o, int32_t zero,
     const infer_requantize_t *end, const infer_qpacked_t *p, size_t at)
 {
-    float          scale = 1, bias = 0, by = 1;
-    int32_t        start = 0;
-    infer_dtype_t  dtype = (infer_dtype_t) end->dtype;
+    int      dynamic;
+    float    scale = 1, bias = 0, by = 1;
+    int32_t  start = 0;
+
+    dynamic = node->n_in > INFER_IN_X_SCALE
+              && node->in[INFER_IN_X_SCALE] != NULL;
 
     load(node, INFER_IN_SCALE, o, &scale, NULL);
     load(node, INFER_IN_BIAS, o, &bias, &start);
 
-    if ((dtype == INFER_U8 || dtype == INFER_I8)
-        && infer_requantize_is_direct(dtype, &end->act))
+    if (end->dtype != INFER_F32 && end->dtype != INFER_I32
+        && is_direct(end, dynamic))
     {
         by = end->out.scale;
     }
@@ -376,15 +408,50 @@ infer_qproduct_run(const infer_qproduct_t *p)
 
     split_rows(&s, p);
     split_tasks(&s);
-
-    infer_qproduct_packed(&s.packed, p->call->packed, p->groups, p->n, p->k,
-                          0);
-    infer_end_init(&s.end, p->end, p->call);
-
-    s.end.ldc = s.end.ldr = p->groups * p->n;
+    set_end(&s, p);
 
     infer_parallel_for(p->call, run_task, &s,
                        p->groups * s.row_tasks * s.column_tasks);
+}
+
+
+size_t
+infer_qproduct_numbers(const infer_qproduct_t *p, size_t rows)
+{
+    split_t  s;
+
+    split_rows(&s, p);
+
+    return s.direct ? 0 : rows * s.stretch * PANEL * sizeof(float);
+}
+
+
+void
+infer_qproduct_rows(const infer_qproduct_t *p, const uint8_t *a, size_t lda,
+    size_t row, size_t rows, void *numbers)
+{
+    split_t   s;
+    region_t  r = { .a = a, .lda = lda, .row = row, .end = row + rows,
+                    .numbers = numbers };
+
+    split_rows(&s, p);
+    set_end(&s, p);
+
+    r.last = s.panels;
+    s.block = rows;
+
+    run_region(&s, &r);
+}
+
+
+static void
+set_end(split_t *s, const infer_qproduct_t *p)
+{
+    infer_qproduct_packed(&s->packed, p->call->packed, p->groups, p->n,
+                          infer_qproduct_k(p->k, p->run), 0);
+    infer_end_init(&s->end, p->end, s->direct, p->call);
+
+    s->end.ldc = s->end.ldr = p->groups * p->n;
 }
 
 
@@ -392,11 +459,10 @@ infer_qproduct_run(const infer_qproduct_t *p)
 static void
 split_rows(split_t *s, const infer_qproduct_t *p)
 {
-    size_t  bytes, work, k = padded(p->k);
+    size_t  bytes, work, k = infer_qproduct_k(p->k, p->run);
 
     s->product = p;
-    s->direct = infer_requantize_is_direct((infer_dtype_t) p->end->dtype,
-                                           &p->end->act);
+    s->direct = is_direct(p->end, p->x_scale != NULL);
     s->panels = ceil_div(p->n, PANEL);
     s->stretch = STRETCH_BYTES / (PANEL * k) / 2 * 2;
     s->stretch = min_size(s->stretch + (s->stretch == 0) * 2, STRETCH_PANELS);
@@ -564,7 +630,9 @@ run_tile(const split_t *s, const region_t *r, size_t row, size_t panel,
     tile.a = r->a + (row - r->row) * r->lda;
     tile.lda = r->lda;
     tile.rows = min_size(s->block, r->end - row);
-    tile.k = padded(p->k);
+    tile.k = infer_qproduct_k(p->k, p->run);
+    tile.run = padded(p->run);
+    tile.run_step = p->run_step;
     tile.n = min_size(p->n, last * PANEL) - panel * PANEL;
     tile.panels = s->packed.panels
                   + (r->group * s->panels + panel) * s->packed.step;

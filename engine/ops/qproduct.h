@@ -20,7 +20,7 @@ enum {
 /* Where parts of the packed weights lie. */
 typedef struct {
     const int8_t   *panels;            /* [groups][ceil(n / 16)][K / 4][16][4],
-                                          K rounded up to a multiple of 4;
+                                          K as infer_qproduct_k() says;
                                           depthwise: infer_depthwise_u8_t */
     const int32_t  *start;             /* where sums start, and so on: */
     const int32_t  *weights;           /* [groups][ceil(n / 16) * 16] */
@@ -37,6 +37,8 @@ typedef struct {
     size_t                      rows;  /* M */
     size_t                      k;     /* of a group */
     size_t                      n;     /* of a group */
+    size_t                      run;   /* k, unless rows are in runs, ... */
+    size_t                      run_step;        /* ... so many bytes apart */
 
     /* Row i of group g: a + i * lda + g * k, where field is NULL. */
     const uint8_t              *a;
@@ -59,6 +61,8 @@ int infer_qproduct_check_weights(infer_graph_t *g, const infer_node_t *node,
 int infer_qproduct_check(infer_graph_t *g, const infer_node_t *node,
     const infer_requantize_t *end, uint64_t k);
 
+/* K as it lies in panels, and the packed form. */
+size_t infer_qproduct_k(size_t k, size_t run);
 size_t infer_qproduct_pack_size(const infer_weights_t *w);
 void infer_qproduct_pack(const infer_node_t *node, const infer_weights_t *w,
     int32_t zero, const infer_requantize_t *end, void *dst);
@@ -67,5 +71,13 @@ void infer_qproduct_packed(infer_qpacked_t *p, const void *packed,
 
 size_t infer_qproduct_scratch(const infer_qproduct_t *p);
 void infer_qproduct_run(const infer_qproduct_t *p);
+
+/*
+ * Rows row .. row + rows - 1 alone, of one group, which begin at a, on this
+ * thread; numbers: so many bytes.
+ */
+size_t infer_qproduct_numbers(const infer_qproduct_t *p, size_t rows);
+void infer_qproduct_rows(const infer_qproduct_t *p, const uint8_t *a,
+    size_t lda, size_t row, size_t rows, void *numbers);
 
 #endif /* INFER_OPS_QPRODUCT_H */

@@ -133,7 +133,7 @@ byte_of(float x, uint8_t zero)
 
 
 void
-infer_end_init(infer_end_t *e, const infer_requantize_t *end,
+infer_end_init(infer_end_t *e, const infer_requantize_t *end, int direct,
     const infer_call_t *call)
 {
     const infer_tensor_t  *r = NULL;
@@ -154,7 +154,7 @@ infer_end_init(infer_end_t *e, const infer_requantize_t *end,
         return;
     }
 
-    if (infer_requantize_is_direct(e->dtype, &end->act)) {
+    if (direct) {
         e->bytes = infer_bytes_clipped(e->dtype, &end->out, &end->act);
         e->residual_scale /= end->out.scale;
         e->dtype = INFER_U8;

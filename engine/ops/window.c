@@ -46,6 +46,7 @@ static inline unsigned char *copy(unsigned char *dst,
     const unsigned char *src, size_t n);
 static void advance(const infer_field_t *f, int64_t *at);
 static taps_t taps_inside(const infer_field_t *f, int i, int64_t o);
+static int64_t padding_of(const infer_field_t *f);
 static void run_lines(void *arg, size_t i, size_t slot);
 static void run_line(const walk_t *walk, size_t line, infer_tap_t *tap,
     const void *padding, size_t slot);
@@ -223,7 +224,7 @@ infer_window_weights(const infer_node_t *node, int64_t groups)
     w.channel = w.c * w.taps;
     w.depth = w.taps;
     w.tap_step = 1;
-
+    w.run = w.c * w.taps;
     w.depthwise = groups > 1 && w.c == 1 && v->dim[0].base == groups;
 
     if (w.depthwise) {
@@ -490,7 +491,15 @@ size_t
 infer_field_scratch(const infer_field_t *f)
 {
     return (size_t) f->taps * sizeof(infer_tap_t)
-           + (size_t) f->channels * f->size;
+           + (size_t) padding_of(f) * f->size;
+}
+
+
+/* Elements of padding: bytes are read 64 at a time. */
+static int64_t
+padding_of(const infer_field_t *f)
+{
+    return (f->channels + 63) / 64 * 64;
 }
 
 
@@ -526,7 +535,7 @@ run_lines(void *arg, size_t i, size_t slot)
 
     tap = infer_scratch(f->call, slot);
     padding = (unsigned char *) (tap + f->taps);
-    pad(f, padding, f->channels);
+    pad(f, padding, padding_of(f));
 
     end = (i + 1) * walk->task;
     end = end < walk->lines ? end : walk->lines;

@@ -28,7 +28,8 @@ typedef struct {
 
 /* Neighbouring outputs, each tap a step from one to the next. */
 typedef struct {
-    const infer_tap_t  *tap;               /* field->taps of them */
+    infer_tap_t        *tap;               /* field->taps of them, which
+                                              run() may change */
     size_t              width;
     size_t              pixel;             /* of the first, in the output */
     size_t              slot;

@@ -27,17 +27,17 @@ static int plain(infer_lowering_t *l, const infer_node_t *node);
 static int set_results(infer_lowering_t *l, const infer_node_t *node,
     infer_value_t **out);
 static int quantize(infer_lowering_t *l, const infer_node_t *node);
-static infer_value_t *quantized_to(infer_lowering_t *l,
-    infer_value_t *old, infer_affine_scale_t as);
 static int dequantize(infer_lowering_t *l, const infer_node_t *node);
 static int each_byte(infer_lowering_t *l, const infer_node_t *node);
+static infer_value_t *origin_of(infer_value_t *v, infer_value_t **map);
+static infer_value_t *common_bytes(infer_lowering_t *l,
+    const infer_node_t *node);
+static int is_number(const infer_node_t *node, int i);
+static infer_value_t *operand_of_bytes(infer_lowering_t *l,
+    const infer_node_t *node, int i, const infer_value_t *q);
 static infer_value_t *table_of(infer_lowering_t *l, infer_value_t *old);
 static infer_value_t *look_up(infer_lowering_t *l, const char *name,
     infer_value_t *q, infer_value_t *table);
-static int move(infer_lowering_t *l, const infer_node_t *node);
-static int moves(const infer_node_t *node, const infer_byte_view_t *view,
-    infer_param_t *param);
-static int concat(infer_lowering_t *l, const infer_node_t *node);
 static infer_value_t *as_bytes(infer_lowering_t *l, infer_value_t *old);
 static infer_value_t *dynamic(infer_lowering_t *l, infer_byte_view_t *view);
 static infer_value_t *emit_dequantize(infer_lowering_t *l, const char *name,
@@ -174,11 +174,11 @@ visit(infer_lowering_t *l, const infer_node_t *node)
 
     case INFER_OP_POOL:
         rc = infer_lower_average(l, node);
-        rc = rc == 0 ? move(l, node) : rc;
+        rc = rc == 0 ? infer_lower_move(l, node) : rc;
         break;
 
     case INFER_OP_CONCAT:
-        rc = concat(l, node);
+        rc = infer_lower_concat(l, node);
         break;
 
     case INFER_OP_TRANSPOSE:
@@ -188,7 +188,7 @@ visit(infer_lowering_t *l, const infer_node_t *node)
     case INFER_OP_EXPAND:
     case INFER_OP_GATHER:
     case INFER_OP_RESIZE:
-        rc = move(l, node);
+        rc = infer_lower_move(l, node);
         break;
 
     default:
@@ -468,7 +468,7 @@ quantize(infer_lowering_t *l, const infer_node_t *node)
     as.zero = infer_zero_as_u8(node->n_in > 2 ? node->in[2] : NULL,
                                node->out[0]->dtype);
 
-    q = quantized_to(l, node->in[0], as);
+    q = infer_quantized_to(l, node->in[0], as);
     if (q == NULL) {
         return -1;
     }
@@ -479,9 +479,8 @@ quantize(infer_lowering_t *l, const infer_node_t *node)
 }
 
 
-/* An old float value as u8: what the bytes that it follows from become. */
-static infer_value_t *
-quantized_to(infer_lowering_t *l, infer_value_t *old,
+infer_value_t *
+infer_quantized_to(infer_lowering_t *l, infer_value_t *old,
     infer_affine_scale_t as)
 {
     infer_value_t      *v;
@@ -502,6 +501,27 @@ quantized_to(infer_lowering_t *l, infer_value_t *old,
     v = v == NULL ? NULL : emit_quantize(l, old->name, v, as);
 
     return v == NULL ? NULL : look_up(l, old->name, view->q, v);
+}
+
+
+/* The bytes that v is looked up from, with what they become in *map; v itself
+   where it is not. */
+static infer_value_t *
+origin_of(infer_value_t *v, infer_value_t **map)
+{
+    const infer_node_t  *node = v->producer;
+
+    *map = NULL;
+
+    if (node == NULL || node->id != INFER_OP_TABLE
+        || node->in[0]->dtype != INFER_U8)
+    {
+        return v;
+    }
+
+    *map = node->in[1];
+
+    return node->in[0];
 }
 
 
@@ -596,36 +616,10 @@ byte_constant(infer_graph_t *g, int x)
 static int
 each_byte(infer_lowering_t *l, const infer_node_t *node)
 {
-    infer_param_t        shape;
-    infer_value_t       *q = NULL, *in[2], *old, *table;
-    infer_byte_view_t   *view, *out = &l->view[node->out[0]->id];
+    infer_value_t      *q, *in[2], *table;
+    infer_byte_view_t  *out = &l->view[node->out[0]->id];
 
-    memset(&shape, 0, sizeof(shape));
-
-    for (int i = 0; i < node->n_in; i++) {
-        old = node->in[i];
-        view = &l->view[old->id];
-
-        if (old->data != NULL && infer_value_is_one(old)
-            && old->rank <= node->out[0]->rank)
-        {
-            in[i] = infer_graph_emit1(l->g, INFER_OP_RESHAPE, &shape, NULL,
-                                      &old, 1);
-
-        } else if (view->q != NULL && view->scale == NULL
-                   && (q == NULL || q == view->q))
-        {
-            q = view->q;
-            in[i] = table_of(l, old);
-
-        } else {
-            return 0;
-        }
-
-        if (in[i] == NULL) {
-            return -1;
-        }
-    }
+    q = common_bytes(l, node);
 
     if (q == NULL || node->out[0]->rank != q->rank) {
         return 0;
@@ -634,6 +628,13 @@ each_byte(infer_lowering_t *l, const infer_node_t *node)
     for (int i = 0; i < q->rank; i++) {
         if (!infer_dim_equal(q->dim[i], node->out[0]->dim[i])) {
             return 0;
+        }
+    }
+
+    for (int i = 0; i < node->n_in; i++) {
+        in[i] = operand_of_bytes(l, node, i, q);
+        if (in[i] == NULL) {
+            return -1;
         }
     }
 
@@ -657,130 +658,69 @@ each_byte(infer_lowering_t *l, const infer_node_t *node)
 }
 
 
-/* ---- what only moves elements ----------------------------------------- */
-
-static int
-move(infer_lowering_t *l, const infer_node_t *node)
+/* The bytes that all operands but numbers follow from: at once, or by a table
+   that was made of them before.  NULL where there are none. */
+static infer_value_t *
+common_bytes(infer_lowering_t *l, const infer_node_t *node)
 {
-    infer_param_t       param;
-    infer_value_t      *in[2];
-    infer_byte_view_t  *view, *out;
-
-    view = &l->view[node->in[0]->id];
-    out = &l->view[node->out[0]->id];
-
-    if (view->q == NULL || !view->linear || node->n_in > 2
-        || !moves(node, view, &param))
-    {
-        return 0;
-    }
-
-    in[0] = view->q;
-
-    if (node->n_in == 2) {
-        in[1] = infer_lowered(l, node->in[1]);
-        if (in[1] == NULL) {
-            return -1;
-        }
-    }
-
-    out->q = infer_graph_emit1(l->g, node->id, &param, node->name, in,
-                               node->n_in);
-    out->linear = 1;
-    out->as = view->as;
-
-    return out->q == NULL ? -1 : 1;
-}
-
-
-static int
-moves(const infer_node_t *node, const infer_byte_view_t *view,
-    infer_param_t *param)
-{
-    double  q;
-
-    *param = node->param;
-
-    switch (node->id) {
-
-    case INFER_OP_POOL:
-        return !param->pool.average && node->n_out == 1;
-
-    case INFER_OP_RESIZE:
-        return param->resize.mode == INFER_RESIZE_NEAREST
-               && param->resize.coord != INFER_COORD_TF_CROP_AND_RESIZE;
-
-    case INFER_OP_PAD:
-        q = param->pad.value / view->as.scale + view->as.zero;
-
-        if (param->pad.mode != INFER_PAD_CONSTANT) {
-            return 1;
-        }
-
-        param->pad.value = q;
-
-        return q >= 0 && q <= 255 && q == rint(q);
-
-    default:
-        return 1;
-    }
-}
-
-
-/* Operands that mean the same by their bytes, or are made to. */
-static int
-concat(infer_lowering_t *l, const infer_node_t *node)
-{
-    int                    same = 1, some = 0;
-    infer_value_t        **in, *y;
-    const infer_node_t    *closing;
-    infer_byte_view_t     *view, *first, *out;
-    infer_affine_scale_t   as;
-
-    first = &l->view[node->in[0]->id];
-    out = &l->view[node->out[0]->id];
+    int                 n = 0;
+    infer_value_t      *q[2], *root[2], *map;
+    infer_byte_view_t  *view;
 
     for (int i = 0; i < node->n_in; i++) {
         view = &l->view[node->in[i]->id];
-        some |= view->q != NULL;
-        same = same && view->q != NULL && view->linear
-               && view->as.scale == first->as.scale
-               && view->as.zero == first->as.zero;
-    }
 
-    closing = infer_closing(l, node->out[0], &as);
-
-    if (!same && (!some || closing == NULL)) {
-        return 0;
-    }
-
-    in = infer_graph_alloc(l->g, (size_t) node->n_in * sizeof(*in));
-    if (in == NULL) {
-        return -1;
-    }
-
-    for (int i = 0; i < node->n_in; i++) {
-        in[i] = same ? l->view[node->in[i]->id].q
-                     : quantized_to(l, node->in[i], as);
-        if (in[i] == NULL) {
-            return -1;
+        if (is_number(node, i)) {
+            continue;
         }
+
+        if (view->q == NULL || view->scale != NULL) {
+            return NULL;
+        }
+
+        q[n] = view->q;
+        root[n++] = origin_of(view->q, &map);
     }
 
-    y = infer_graph_emit1(l->g, INFER_OP_CONCAT, &node->param, node->name,
-                          in, node->n_in);
-    if (y == NULL) {
-        return -1;
+    if (n == 2 && q[0] != q[1]) {
+        return root[0] == q[1] ? q[1] : root[1] == q[0] ? q[0]
+               : root[0] == root[1] ? root[0] : NULL;
     }
 
-    if (!same) {
-        infer_closed(l, closing, y);
-        return 1;
+    return n > 0 ? q[0] : NULL;
+}
+
+
+static int
+is_number(const infer_node_t *node, int i)
+{
+    return node->in[i]->data != NULL && infer_value_is_one(node->in[i])
+           && node->in[i]->rank <= node->out[0]->rank;
+}
+
+
+/* An operand as 256 elements, one for each byte of q, or as one number. */
+static infer_value_t *
+operand_of_bytes(infer_lowering_t *l, const infer_node_t *node, int i,
+    const infer_value_t *q)
+{
+    infer_param_t       shape;
+    infer_value_t      *map, *table, *old = node->in[i];
+    infer_byte_view_t  *view = &l->view[old->id];
+
+    if (is_number(node, i)) {
+        memset(&shape, 0, sizeof(shape));
+        return infer_graph_emit1(l->g, INFER_OP_RESHAPE, &shape, NULL, &old,
+                                 1);
     }
 
-    out->q = y;
-    out->linear = 1;
-    out->as = first->as;
+    table = table_of(l, old);
 
-    return 1;
+    if (table == NULL || view->q == q) {
+        return table;
+    }
+
+    (void) origin_of(view->q, &map);
+
+    return look_up(l, old->name, map, table);
 }

@@ -1,5 +1,5 @@
 /*
- * What the two halves of the pass for integers share.
+ * What the parts of the pass for integers share.
  */
 
 #ifndef INFER_INTEGER_H
@@ -59,6 +59,10 @@ int infer_zero_as_u8(const infer_value_t *zero, infer_dtype_t dtype);
 void infer_closed(infer_lowering_t *l, const infer_node_t *q,
     infer_value_t *bytes);
 
+/* An old float value as u8: what the bytes that it follows from become. */
+infer_value_t *infer_quantized_to(infer_lowering_t *l, infer_value_t *old,
+    infer_affine_scale_t as);
+
 /*
  * conv and fc on bytes, with constant weights that were bytes: 1 where node
  * (and what closes it) has become an integer operator, 0 where it cannot, -1
@@ -72,5 +76,9 @@ int infer_lower_product(infer_lowering_t *l, const infer_node_t *node);
  */
 int infer_lower_binary(infer_lowering_t *l, const infer_node_t *node);
 int infer_lower_average(infer_lowering_t *l, const infer_node_t *node);
+
+/* The same for operators that move elements, and for concatenation. */
+int infer_lower_move(infer_lowering_t *l, const infer_node_t *node);
+int infer_lower_concat(infer_lowering_t *l, const infer_node_t *node);
 
 #endif /* INFER_INTEGER_H */

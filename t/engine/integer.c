@@ -35,7 +35,7 @@ naive_act(const infer_unary_t *u, double x)
  */
 static double
 naive_end(const infer_requantize_t *end, int64_t acc, float scale, float bias,
-    const uint8_t *residual, int *exact)
+    const uint8_t *residual, int dynamic, int *exact)
 {
     int     bytes = end->dtype == INFER_U8 || end->dtype == INFER_I8;
     int     lowest = end->dtype == INFER_I8 ? -128 : 0;
@@ -48,7 +48,7 @@ naive_end(const infer_requantize_t *end, int64_t acc, float scale, float bias,
         return (double) acc;
     }
 
-    if (bytes && end->act.kind <= INFER_CLIP) {
+    if (bytes && end->act.kind <= INFER_CLIP && !dynamic) {
         by = end->out.scale;
     }
 
@@ -71,12 +71,16 @@ naive_end(const infer_requantize_t *end, int64_t acc, float scale, float bias,
         v = fminf(fmaxf(v, low), high);
 
     } else if (end->act.kind != INFER_NONE) {
-        v = (float) naive_act(&end->act, v) / (bytes ? end->out.scale : 1);
+        v = (float) naive_act(&end->act, v);
         *exact = 0;
     }
 
     if (!bytes) {
         return v;
+    }
+
+    if (by == 1) {
+        v /= end->out.scale;
     }
 
     q = nearbyint(v) + end->out.zero;
@@ -183,21 +187,13 @@ agrees(const product_t *p, const infer_tensor_t *out)
         r = res != NULL ? (uint8_t) get(res, i) : 0;
 
         if (xs != NULL) {
-            /* scaled after the division by out.scale */
-            scale = end->dtype != INFER_F32 && end->act.kind <= INFER_CLIP
-                    ? scale / end->out.scale * (float) get(xs,
-                      infer_numel(xs) > 1 ? i / n : 0) * end->out.scale
-                    : scale * (float) get(xs, infer_numel(xs) > 1 ? i / n
-                                                                  : 0);
+            scale *= (float) get(xs, infer_numel(xs) > 1 ? i / n : 0);
         }
 
-        expected = naive_end(end, acc, scale, bias, res ? &r : NULL, &exact);
+        expected = naive_end(end, acc, scale, bias, res ? &r : NULL, xs != NULL,
+                             &exact);
         tolerance = exact ? 0 : out->dtype == INFER_F32
                     ? 1e-5 * (1 + fabs(expected)) : 1;
-
-        if (xs != NULL && out->dtype != INFER_F32) {
-            tolerance = 1;
-        }
 
         if (!(fabs((double) get(out, i) - expected) <= tolerance)) {
             printf("# output %lld of dtype %d: %g, not %g\n", (long long) i,

@@ -11,11 +11,14 @@ SAME = {"MaxPool", "Flatten", "Reshape", "Transpose"}
 # Operators that belong to the layer in front of them.
 CLOSING = {"Relu", "Clip"}
 WEIGHTED = {"Conv", "Gemm"}
+LAYERS = SAME | CLOSING | WEIGHTED | {
+    "Add", "AveragePool", "Concat", "GlobalAveragePool", "HardSigmoid",
+    "HardSwish", "Mul", "ReduceMean", "Sigmoid"}
 
 
 def activations(model):
-    """The float tensors to quantize: results that no closing operator takes
-    alone, in the order of the graph."""
+    """The tensors to quantize: results of layers that no closing operator
+    takes alone, in the order of the graph."""
     users = {}
     for node in model.graph.node:
         for name in node.input:
@@ -23,7 +26,7 @@ def activations(model):
 
     names = [model.graph.input[0].name]
     for node in model.graph.node:
-        if node.op_type in ("Constant", "Identity"):
+        if node.op_type not in LAYERS:
             continue
         if any(u not in CLOSING for u in users.get(node.output[0], [""])):
             names.append(node.output[0])

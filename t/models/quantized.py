@@ -7,6 +7,7 @@ within one quantization step on at least 99.9 %.  Run by `make test-models`
 from the root of the repository, with BUILD in the environment.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +26,9 @@ INFER = os.path.join(BUILD, "infer")
 
 AGREE = 0.999
 FLOATS = 2e-5                       # of the largest, for float results
+
+# What a network of bytes has none of.
+FLOAT_OPERATORS = {"conv", "fc", "unary", "binary", "reduce", "affine"}
 
 rng = np.random.default_rng(4)
 tests = failed = 0
@@ -91,6 +95,12 @@ def ranges(model, names, tmp):
                 float(seen[file_name(n)].max())) for n in names}
 
 
+def operators(path):
+    steps = json.loads(subprocess.check_output(
+        [INFER, "bench", path, "--per-op", "--json", "--runs", "1"]))
+    return {step["op"] for step in steps["per_op"]}
+
+
 def compare(what, mine, reference, layers):
     worst, where = min((agreement(mine[k], reference[k]), k)
                        for k in map(file_name, layers))
@@ -128,6 +138,9 @@ def network(name, tmp):
                 np.save(fed[n + ".in"], a)
             compare(f"{title}, layer by layer", ours(pieces, fed), reference,
                     layers)
+
+        ok(not operators(path) & FLOAT_OPERATORS,
+           f"{name} {what}: integers from end to end")
 
         for isa in ("scalar", "avx2"):
             other = ours(path, inputs, isa)
@@ -176,22 +189,27 @@ class Model:
     def q(self, x, s):
         return self.node("QuantizeLinear", x, *s)
 
-    def check(self, what, outs, tmp, opset=13):
+    def save(self, outs, tmp, shapes={}):
         kinds = {np.dtype("f4"): TensorProto.FLOAT,
                  np.dtype("u1"): TensorProto.UINT8,
                  np.dtype("i1"): TensorProto.INT8}
         graph = helper.make_graph(
             self.nodes, "operator",
-            [helper.make_tensor_value_info(n, kinds[a.dtype], a.shape)
+            [helper.make_tensor_value_info(n, kinds[a.dtype],
+                                           shapes.get(n, a.shape))
              for n, a in self.inputs.items()],
             [helper.make_tensor_value_info(n, k, None) for n, k in outs],
             self.constants)
         model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", opset),
+            graph, opset_imports=[helper.make_opsetid("", 13),
                                   helper.make_opsetid("com.microsoft", 1)])
         model.ir_version = 7
         path = os.path.join(tmp, "operator.onnx")
         onnx.save(model, path)
+        return path
+
+    def check(self, what, outs, tmp):
+        path = self.save(outs, tmp)
 
         files = {}
         for name, a in self.inputs.items():
@@ -329,6 +347,39 @@ def products(tmp):
                 [(y, U if signed else F)], tmp)
 
 
+def fused(tmp):
+    for act, param in (("Relu", None), ("LeakyRelu", [0.3]),
+                       ("Clip", [-0.5, 1.0]), ("HardSigmoid", [0.25, 0.4]),
+                       ("Tanh", None), ("Sigmoid", None)):
+        m = Model()
+        extra = {"activation_params": param} if param else {}
+        z = [m.input(f32(2, 6, 9, 9))] if act == "Relu" else []
+        y = m.node("ms.FusedConv", m.input(f32(2, 8, 9, 9)),
+                   m.constant(0.1 * f32(6, 8, 3, 3)), m.constant(f32(6)), *z,
+                   pads=[1, 1, 1, 1], activation=act, **extra)
+        m.check(f"FusedConv, {act}", [(y, F)], tmp)
+
+
+def trained(tmp):
+    """What PyTorch writes of a network trained for quantization: float
+    weights that are quantized in the model, activations clipped to 7 bits,
+    zero points that are cast."""
+    m = Model()
+    s = (m.constant(np.float32(0.02)),
+         m.node("Cast", m.constant(np.int64(60)), to=U))
+    x = m.q(m.input(f32(2, 8, 9, 9)), s)
+    x = m.node("Clip", x, m.constant(np.uint8(0)), m.constant(np.uint8(127)))
+    w = (m.constant(rng.uniform(0.01, 0.02, 6).astype(np.float32)),
+         m.constant(np.zeros(6, np.int8)))
+    q = m.node("QuantizeLinear", m.constant(f32(6, 8, 3, 3)), *w, axis=0)
+    q = m.node("DequantizeLinear", q, *w, axis=0)
+    y = m.node("Conv", m.dq(x, s), q, m.constant(f32(6)))
+    y = m.q(m.node("Relu", y), m.scale(0.05, np.uint8(0)))
+    m.check("trained for quantization", [(y, U)], tmp)
+    ok("qconv" in operators(os.path.join(tmp, "operator.onnx")),
+       "its convolution is one of integers")
+
+
 def dynamic(tmp):
     m = Model()
     q, s, z = m.node("DynamicQuantizeLinear", m.input(f32(5, 40)), n=3)
@@ -362,6 +413,32 @@ def dynamic(tmp):
                m.constant(np.float32(0.02)), z, m.constant(np.int8(0)),
                m.constant(f32(9)))
     m.check("MatMulIntegerToFloat", [(y, F)], tmp)
+
+
+def batches(tmp):
+    """What is quantized with a scale of its own: five images at once are
+    each of them alone, to the bit."""
+    for shape in ((40,), (7, 40)):
+        m = Model()
+        x = m.input(f32(5, *shape))
+        q, s, z = m.node("DynamicQuantizeLinear", x, n=3)
+        y = m.node("MatMulInteger", q, m.constant(s8(40, 9)), z)
+        y = m.node("Mul", m.node("Cast", y, to=F),
+                   m.node("Mul", s, m.constant(np.float32([0.01] * 9))))
+        m.node("ms.DynamicQuantizeMatMul", m.node("Relu", y),
+               m.constant(s8(9, 6)), m.constant(np.float32(0.02)))
+        path = m.save([(m.nodes[-1].output[0], F)], tmp,
+                      shapes={x: ["N", *shape]})
+
+        results = []
+        for part in (m.inputs[x], *(m.inputs[x][i:i + 1] for i in range(5))):
+            file = os.path.join(tmp, "part.npy")
+            np.save(file, part)
+            results.append(*ours(path, {x: file}).values())
+        ok(np.array_equal(results[0], np.concatenate(results[1:])),
+           f"dynamic scales of {5, *shape}")
+        ok(operators(path) <= {"dynamic_quantize", "qfc", "reshape",
+                               "expand"}, f"{operators(path)}")
 
 
 def moved(tmp):
@@ -417,9 +494,13 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         qlinear(tmp)
         products(tmp)
+        fused(tmp)
+        trained(tmp)
         dynamic(tmp)
+        batches(tmp)
         moved(tmp)
-        for name in ("resnet18", "mobilenet_v2"):
+        for name in ("resnet18", "mobilenet_v2", "mobilenet_v3_small",
+                     "googlenet"):
             network(name, tmp)
 
     print(f"1..{tests}")

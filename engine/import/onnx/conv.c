@@ -4,6 +4,7 @@
  * after each; the layout pass removes those that meet.
  */
 
+#include <math.h>
 #include <string.h>
 
 #include "import/onnx/onnx.h"
@@ -94,6 +95,60 @@ onnx_conv_window(onnx_t *o, onnx_node_t *node, const infer_value_t *w,
     *groups = (int32_t) group;
 
     return window(o, node, kernel, win);
+}
+
+
+/* Conv, then the addition of a fourth operand, then an activation. */
+int
+onnx_op_fused_conv(onnx_t *o, onnx_node_t *node)
+{
+    int                              kind = 0;
+    float                            a, b;
+    int64_t                          n;
+    uint64_t                        *param;
+    infer_value_t                   *y;
+    static const char *const         choice[] = {
+        "", "Relu", "Clip", "LeakyRelu", "HardSigmoid", "Sigmoid", "Tanh",
+        NULL
+    };
+    static const infer_unary_kind_t  act[] = {
+        INFER_NONE, INFER_CLIP, INFER_CLIP, INFER_LEAKYRELU,
+        INFER_HARDSIGMOID, INFER_SIGMOID, INFER_TANH
+    };
+
+    if (onnx_attr_choice(o, node, "activation", choice, &kind) != 0
+        || onnx_op_conv(o, node) != 0)
+    {
+        return -1;
+    }
+
+    y = node->out[0];
+
+    if (onnx_has(node, 3)) {
+        y = onnx_emit_binary(o, node, INFER_ADD, y, node->in[3]);
+    }
+
+    a = 0;
+    b = INFINITY;
+    n = onnx_attr_list(o, node, "activation_params", ONNX_ATTR_FLOATS,
+                       &param);
+
+    if (n == -1) {
+        return -1;
+    }
+
+    if (kind >= 2 && kind <= 4) {
+        if (n < (kind == 3 ? 1 : 2)) {
+            return onnx_fail(o, node, "attribute \"activation_params\" is "
+                             "too short");
+        }
+
+        a = onnx_float(param[0]);
+        b = n > 1 ? onnx_float(param[1]) : 0;
+    }
+
+    return onnx_result(node, kind == 0 ? y
+                             : onnx_emit_unary(o, node, y, act[kind], a, b));
 }
 
 

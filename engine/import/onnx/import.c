@@ -200,7 +200,10 @@ count_parameters(onnx_t *o, const infer_value_t *v)
 {
     infer_dim_t  n;
 
-    if (v->dtype <= INFER_BF16 && infer_value_numel(v, &n) == 0) {
+    if ((v->dtype <= INFER_BF16 || v->dtype == INFER_I8
+         || v->dtype == INFER_U8)
+        && infer_value_numel(v, &n) == 0)
+    {
         o->g->summary.parameters += (uint64_t) n.base;
     }
 }
