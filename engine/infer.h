@@ -503,6 +503,7 @@ typedef struct {
     const char  *op;
     uint64_t     ns;
     uint64_t     macs;
+    int          integers;        /* macs are those of 8-bit integers */
 } infer_profile_t;
 
 /* Runs once, taking the time of each step; returns the number of steps;

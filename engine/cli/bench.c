@@ -34,6 +34,7 @@ typedef struct {
     const char  *node;
     uint64_t     ns;
     uint64_t     macs;            /* of one run */
+    int          integers;
     size_t       order;
 } step_t;
 
@@ -46,7 +47,8 @@ typedef struct {
     double    peak_rss_mb;
     step_t   *step;               /* NULL: not wanted */
     size_t    n_steps;
-    double    peak;               /* GFLOP/s of all threads */
+    double    peak[2];            /* of all threads, in GFLOP/s, and GOP/s
+                                     of 8-bit integers */
 } result_t;
 
 
@@ -241,6 +243,7 @@ time_steps(const options_t *o, infer_session_t *session,
             r->step[i].op = profile[i].op;
             r->step[i].node = profile[i].node;
             r->step[i].macs = profile[i].macs;
+            r->step[i].integers = profile[i].integers;
             r->step[i].ns += profile[i].ns;
             r->step[i].order = i;
         }
@@ -309,14 +312,15 @@ put_text(const options_t *o, const result_t *r, size_t batch, size_t threads)
         return;
     }
 
-    printf("peak      %10.1f GFLOP/s\n", r->peak);
+    printf("peak      %10.1f GFLOP/s, %.1f GOP/s of 8-bit integers\n",
+           r->peak[0], r->peak[1]);
     printf("\n       ms   share  GFLOP/s  of peak  %-20s  node\n", "op");
 
     for (i = 0; i < r->n_steps; i++) {
         s = &r->step[i];
         rate = gflops(s, o->runs);
         snprintf(buf, s->macs ? sizeof(buf) : 1, "%7.1f  %5.1f %%", rate,
-                 100 * rate / r->peak);
+                 100 * rate / r->peak[s->integers]);
         printf("%9.4f  %4.1f %%  %16s  ",
                (double) s->ns / (double) o->runs / 1e6,
                100 * (double) s->ns / total, buf);
@@ -356,12 +360,13 @@ put_json(const options_t *o, const result_t *r, size_t batch, size_t threads)
             "ms", (double) s->ns / (double) o->runs / 1e6,
             "share", (double) s->ns / total,
             "gflops", gflops(s, o->runs),
-            "of_peak", gflops(s, o->runs) / r->peak));
+            "of_peak", gflops(s, o->runs) / r->peak[s->integers]));
     }
 
     if (r->step != NULL) {
         json_object_set_new(json, "per_op", steps);
-        json_object_set_new(json, "peak_gflops", json_real(r->peak));
+        json_object_set_new(json, "peak_gflops", json_real(r->peak[0]));
+        json_object_set_new(json, "peak_gops", json_real(r->peak[1]));
     } else {
         json_decref(steps);
     }
@@ -403,7 +408,8 @@ measure(const options_t *o, const infer_model_t *model, const char *path,
 
     if (o->per_op) {
         time_steps(o, session, parallel, r);
-        r->peak = infer_peak_gflops() * (double) parallel->slots;
+        r->peak[0] = infer_peak_gflops() * (double) parallel->slots;
+        r->peak[1] = infer_peak_gops() * (double) parallel->slots;
     }
 
     r->peak_rss_mb = peak_rss_mb();

@@ -6,9 +6,9 @@
  * NaN in one is NaN in all, but which of the many NaNs is left open: compilers
  * exchange factors.  A clip passes NaN through as it is.)
  *
- * The loops are written once (vec_math.h, rows.h, tile.h, winograd.h) over a
- * vector of 16 floats; an instruction set is that vector (vec_*.h) and a file
- * of a few lines that compiles the loops with it.
+ * The loops are written once (vec_math.h, rows.h, tile.h, winograd.h, bytes.h,
+ * integer.h) over a vector of 16 floats; an instruction set is that vector
+ * (vec_*.h) and a file of a few lines that compiles the loops with it.
  *
  * Weight panels (f32): [ceil(N / 16)][K][16], channels beyond N are 0.
  */

@@ -20,7 +20,7 @@ typedef struct {
     size_t                task;
 } walk_t;
 
-/* Taps first .. end - 1 of a window along one dimension. */
+/* Taps of a window, or outputs, first .. end - 1 along one dimension. */
 typedef struct {
     int64_t  first;
     int64_t  end;
@@ -50,7 +50,7 @@ static int64_t padding_of(const infer_field_t *f);
 static void run_lines(void *arg, size_t i, size_t slot);
 static void run_line(const walk_t *walk, size_t line, infer_tap_t *tap,
     const void *padding, size_t slot);
-static int covered(const infer_field_t *f, int64_t ow);
+static taps_t covered(const infer_field_t *f);
 static void locate_taps(const infer_field_t *f, const int64_t *at,
     infer_tap_t *tap, const void *padding);
 
@@ -550,6 +550,7 @@ static void
 run_line(const walk_t *walk, size_t line, infer_tap_t *tap,
     const void *padding, size_t slot)
 {
+    taps_t                whole;
     int64_t               at[4], width;
     infer_stretch_t       stretch = { .tap = tap, .slot = slot };
     const infer_field_t  *f = walk->field;
@@ -558,16 +559,11 @@ run_line(const walk_t *walk, size_t line, infer_tap_t *tap,
     at[0] = (int64_t) line / f->out[1] % f->out[0];
     at[3] = (int64_t) line / f->out[1] / f->out[0];
 
+    whole = covered(f);
+
     for (at[2] = 0; at[2] < f->out[2]; at[2] += width) {
-        width = covered(f, at[2]) ? 1 : 0;
-
-        while (width > 0 && at[2] + width < f->out[2]
-               && covered(f, at[2] + width))
-        {
-            width++;
-        }
-
-        width += width == 0;
+        width = at[2] >= whole.first && at[2] < whole.end
+                ? whole.end - at[2] : 1;
 
         stretch.width = (size_t) width;
         stretch.pixel = line * (size_t) f->out[2] + (size_t) at[2];
@@ -578,13 +574,23 @@ run_line(const walk_t *walk, size_t line, infer_tap_t *tap,
 }
 
 
-/* Whether all taps of output ow lie inside the line. */
-static int
-covered(const infer_field_t *f, int64_t ow)
+/* The outputs whose taps all lie inside the line. */
+static taps_t
+covered(const infer_field_t *f)
 {
-    taps_t  t = taps_inside(f, 2, ow);
+    taps_t                 t;
+    int64_t                room, stride;
+    const infer_window_t  *w = f->window;
 
-    return t.first == 0 && t.end == f->window->kernel[2];
+    stride = w->stride[2];
+    room = f->in[2] + w->before[2]
+           - ((int64_t) (w->kernel[2] - 1) * w->dilation[2] + 1);
+
+    t.first = (w->before[2] + stride - 1) / stride;
+    t.end = room < 0 ? 0 : room / stride + 1;
+    t.end = t.end < f->out[2] ? t.end : f->out[2];
+
+    return t;
 }
 
 
@@ -593,29 +599,31 @@ static void
 locate_taps(const infer_field_t *f, const int64_t *at, infer_tap_t *tap,
     const void *padding)
 {
-    int64_t                pos, pixel;
-    int64_t                k[3];
+    int64_t                id, ih, iw, line;
     const infer_window_t  *w = f->window;
 
-    for (int64_t t = 0; t < f->taps; t++) {
-        k[2] = t % w->kernel[2];
-        k[1] = t / w->kernel[2] % w->kernel[1];
-        k[0] = t / w->kernel[2] / w->kernel[1];
-        pixel = at[3];
+    id = at[0] * w->stride[0] - w->before[0];
 
-        for (int i = 0; i < 3 && pixel >= 0; i++) {
-            pos = at[i] * w->stride[i] - w->before[i]
-                  + k[i] * w->dilation[i];
-            pixel = pos < 0 || pos >= f->in[i]
-                    ? -1 : pixel * f->in[i] + pos;
-        }
+    for (int32_t kd = 0; kd < w->kernel[0]; kd++, id += w->dilation[0]) {
+        ih = at[1] * w->stride[1] - w->before[1];
 
-        tap[t].x = padding;
-        tap[t].step = 0;
+        for (int32_t kh = 0; kh < w->kernel[1]; kh++, ih += w->dilation[1]) {
+            iw = at[2] * w->stride[2] - w->before[2];
+            line = id < 0 || id >= f->in[0] || ih < 0 || ih >= f->in[1]
+                   ? -1 : (at[3] * f->in[0] + id) * f->in[1] + ih;
 
-        if (pixel >= 0) {
-            tap[t].x = f->x + (size_t) (pixel * f->channels) * f->size;
-            tap[t].step = (size_t) (w->stride[2] * f->channels);
+            for (int32_t kw = 0; kw < w->kernel[2];
+                 kw++, tap++, iw += w->dilation[2])
+            {
+                tap->x = padding;
+                tap->step = 0;
+
+                if (line >= 0 && iw >= 0 && iw < f->in[2]) {
+                    tap->x = f->x + (size_t) ((line * f->in[2] + iw)
+                                              * f->channels) * f->size;
+                    tap->step = (size_t) (w->stride[2] * f->channels);
+                }
+            }
         }
     }
 }

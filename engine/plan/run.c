@@ -158,6 +158,8 @@ infer_session_profile(infer_session_t *session,
         p->node = infer_model_at(session->model, node[i].name);
         p->op = infer_op_table[node[i].op]->name;
         p->macs = node[i].macs * session->batch;
+        p->integers = node[i].op == INFER_OP_QCONV
+                      || node[i].op == INFER_OP_QFC;
 
         start = now();
         run_step(session, i, parallel);
