@@ -93,13 +93,27 @@ infer_parallel_for(const infer_call_t *call,
     s.shares = s.shares < SHARES ? s.shares : SHARES;
 
     for (size_t i = 0; i < s.shares; i++) {
-        atomic_init(&s.share[i].next, n / s.shares * i
-                                      + n % s.shares * i / s.shares);
-        s.share[i].end = n / s.shares * (i + 1)
-                         + n % s.shares * (i + 1) / s.shares;
+        atomic_init(&s.share[i].next, infer_task_first(n, s.shares, i));
+        s.share[i].end = infer_task_first(n, s.shares, i + 1);
     }
 
     call->parallel->run(call->parallel, any_task, &s, n);
+}
+
+
+size_t
+infer_tasks(const infer_call_t *call, size_t n, size_t grain)
+{
+    size_t  slots, tasks;
+
+    slots = call->parallel != NULL ? call->parallel->slots : 1;
+    tasks = (n + grain - 1) / grain;
+
+    if (tasks > 1) {
+        tasks = (tasks + slots - 1) / slots * slots;
+    }
+
+    return tasks < n ? tasks : n;
 }
 
 
