@@ -35,7 +35,7 @@ typedef struct {
     int64_t                groups;
     int64_t                group;          /* channels of one: C / groups */
     int64_t                taps;           /* of the window */
-    int64_t                rows_a_task;    /* depthwise */
+    size_t                 tasks;          /* depthwise */
 } conv_t;
 
 /* Taps first .. end - 1 of a window along one dimension. */
@@ -65,6 +65,7 @@ static inline float *copy(float *dst, const float *src, int64_t n);
 static void advance(const conv_t *conv, int64_t *at);
 static taps_t taps_inside(const conv_t *conv, int i, int64_t o);
 static void depthwise_run(const conv_t *conv);
+static size_t depthwise_height(const conv_t *conv);
 static void depthwise_rows(void *arg, size_t i, size_t slot);
 static void depthwise_row(const conv_t *conv, size_t row,
     infer_tap_f32_t *tap, const float *padding);
@@ -590,16 +591,23 @@ taps_inside(const conv_t *conv, int i, int64_t o)
 static void
 depthwise_run(const conv_t *conv)
 {
-    conv_t   c = *conv;
-    int64_t  rows, work;
+    conv_t  c = *conv;
+    size_t  work;
 
-    rows = c.batch * c.out[0] * c.out[1];
-    work = c.out[2] * c.channels * c.taps;
+    work = (size_t) (c.out[2] * c.channels * c.taps);
 
-    c.rows_a_task = (int64_t) DEPTHWISE_TASK / work + 1;
+    c.tasks = infer_tasks(c.call, depthwise_height(&c),
+                          DEPTHWISE_TASK / work + 1);
 
-    infer_parallel_for(c.call, depthwise_rows, &c,
-                       (size_t) ((rows + c.rows_a_task - 1) / c.rows_a_task));
+    infer_parallel_for(c.call, depthwise_rows, &c, c.tasks);
+}
+
+
+/* Rows of outputs, of all images. */
+static size_t
+depthwise_height(const conv_t *conv)
+{
+    return (size_t) (conv->batch * conv->out[0] * conv->out[1]);
 }
 
 
@@ -607,7 +615,7 @@ static void
 depthwise_rows(void *arg, size_t i, size_t slot)
 {
     float            *padding;
-    size_t            row, end;
+    size_t            rows, row, end;
     const conv_t     *conv = arg;
     infer_tap_f32_t  *tap;
 
@@ -615,10 +623,9 @@ depthwise_rows(void *arg, size_t i, size_t slot)
     padding = (float *) (tap + conv->taps);
     zeros(padding, conv->channels);
 
-    row = i * (size_t) conv->rows_a_task;
-    end = (size_t) (conv->batch * conv->out[0] * conv->out[1]);
-    end = end - row < (size_t) conv->rows_a_task
-          ? end : row + (size_t) conv->rows_a_task;
+    rows = depthwise_height(conv);
+    row = infer_task_first(rows, conv->tasks, i);
+    end = infer_task_first(rows, conv->tasks, i + 1);
 
     for ( ; row < end; row++) {
         depthwise_row(conv, row, tap, padding);

@@ -72,6 +72,7 @@ static void load(float *dst, const void *src, size_t first, size_t n);
 static void split_rows(split_t *s, const infer_call_t *call,
     const infer_product_t *p);
 static void split_tasks(split_t *s);
+static int prefers_rows(const split_t *s, size_t slots);
 static void run_task(void *arg, size_t i, size_t slot);
 static size_t first_panel(const split_t *s, size_t column);
 static void run_tiles(const split_t *s, infer_tile_f32_t *tile,
@@ -427,19 +428,37 @@ split_tasks(split_t *s)
     tasks = ceil_div(2 * slots, p->groups);
     tasks = min_size(tasks, ceil_div(work, SMALL_TASK));
 
-    if (s->row_tasks >= tasks) {
-        return;
-    }
-
-    if (s->panels * PANEL * p->k * sizeof(float) <= WEIGHTS_BYTES) {
-        s->shared = ceil_div(s->blocks, min_size(tasks, s->blocks));
-        s->row_tasks = ceil_div(s->blocks, s->shared);
+    if (s->row_tasks > 1 || prefers_rows(s, slots)) {
+        tasks = tasks < s->row_tasks ? s->row_tasks : tasks;
+        tasks = tasks > 1 ? ceil_div(tasks, slots) * slots : 1;
+        s->row_tasks = min_size(tasks, s->blocks);
     }
 
     tasks = s->ld != 0 ? ceil_div(tasks, 2) : tasks;
 
     s->column_tasks = min_size(ceil_div(tasks, s->row_tasks),
                                ceil_div(s->panels, 2));
+}
+
+
+/*
+ * Rows, unless there are too many weights for each thread to read them all,
+ * and columns divide about as evenly.
+ */
+static int
+prefers_rows(const split_t *s, size_t slots)
+{
+    size_t  rows, pairs, columns;
+
+    if (s->panels * PANEL * s->product->k * sizeof(float) <= WEIGHTS_BYTES) {
+        return 1;
+    }
+
+    pairs = ceil_div(s->panels, 2);
+    rows = ceil_div(s->blocks, slots) * pairs;
+    columns = s->blocks * ceil_div(pairs, slots);
+
+    return rows + rows / 8 < columns;
 }
 
 
@@ -457,8 +476,10 @@ run_task(void *arg, size_t i, size_t slot)
     column = i % s->column_tasks;
     i /= s->column_tasks;
     r.group = i % p->groups;
-    r.row = i / p->groups * s->shared * s->block;
-    r.end = min_size(p->rows, r.row + s->shared * s->block);
+    i /= p->groups;
+    r.row = infer_task_first(s->blocks, s->row_tasks, i) * s->block;
+    r.end = infer_task_first(s->blocks, s->row_tasks, i + 1) * s->block;
+    r.end = min_size(r.end, p->rows);
     r.panel = first_panel(s, column);
     r.last = first_panel(s, column + 1);
 

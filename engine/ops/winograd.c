@@ -37,8 +37,8 @@ typedef struct {
     size_t               down;             /* tiles of an image */
     size_t               across;
     size_t               tiles;            /* of all images */
-    size_t               block;            /* tiles of a task */
-    size_t               blocks;
+    size_t               blocks;           /* of tiles */
+    size_t               block;            /* tiles of one, at most */
     size_t               columns;          /* tasks that share a block */
     size_t               ld;               /* of the transformed input */
     size_t               step;             /* from point to point */
@@ -49,7 +49,6 @@ typedef struct {
 static void transform_weights(float *w, size_t step);
 static void transform_3(const double *x, double *y);
 static void winograd_init(winograd_t *w, const infer_call_t *call);
-static void split_blocks(winograd_t *w, size_t blocks);
 static void run_task(void *arg, size_t i, size_t slot);
 static void transform_tile(const winograd_t *w, size_t tile,
     const float *padding, float *dst);
@@ -210,8 +209,8 @@ infer_winograd_run(const infer_call_t *call)
 
     slots = call->parallel != NULL ? call->parallel->slots : 1;
 
-    if (slots > 1 && w.blocks >= slots) {
-        split_blocks(&w, ceil_div(w.blocks, slots) * slots);
+    if (slots > 1 && w.tiles >= slots * INFER_TILE_ROWS) {
+        w.blocks = min_size(ceil_div(w.blocks, slots) * slots, w.tiles);
 
     } else if (w.blocks > 0) {
         w.columns = min_size(ceil_div(slots, w.blocks),
@@ -248,19 +247,12 @@ winograd_init(winograd_t *w, const infer_call_t *call)
            / (POINTS * w->ld * sizeof(float));
     most += most == 0;
 
-    split_blocks(w, ceil_div(w->tiles, most));
+    w->blocks = ceil_div(w->tiles, most);
+    w->block = w->blocks > 0 ? ceil_div(w->tiles, w->blocks) : 0;
 
     w->step = w->block * w->ld;
     w->step += w->step / 16 % 2 == 0 ? 16 : 0;
     w->product_step = w->block * CHUNK * PANEL + 16;
-}
-
-
-static void
-split_blocks(winograd_t *w, size_t blocks)
-{
-    w->block = blocks > 0 ? ceil_div(w->tiles, blocks) : 0;
-    w->blocks = w->block > 0 ? ceil_div(w->tiles, w->block) : 0;
 }
 
 
@@ -276,8 +268,9 @@ run_task(void *arg, size_t i, size_t slot)
     product = input + POINTS * w->step;
 
     column = i % w->columns;
-    first = i / w->columns * w->block;
-    end = min_size(first + w->block, w->tiles);
+    i /= w->columns;
+    first = infer_task_first(w->tiles, w->blocks, i);
+    end = infer_task_first(w->tiles, w->blocks, i + 1);
 
     memset(padding, 0, w->channels * sizeof(float));
 
