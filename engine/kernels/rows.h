@@ -82,7 +82,7 @@ v_maximum(vf a, vf b)
                                       m));                                   \
                 }                                                            \
                                                                              \
-                v_store_m(p->c + k * p->channels + i, v, m);                 \
+                v_store_m(p->c + k * p->ldc + i, v, m);                      \
             }                                                                \
         }                                                                    \
     } while (0)
