@@ -664,6 +664,7 @@ exact(int kind, double x)
     case INFER_ERF:      return erf(x);
     case INFER_TANH:     return tanh(x);
     case INFER_SIGMOID:  return 1 / (1 + exp(-x));
+    case INFER_SILU:     x = x < -80 ? -80 : x; return x / (1 + exp(-x));
     default:             return sqrt(x);
     }
 }
@@ -709,6 +710,7 @@ test_precision(void)
         { INFER_ERF, "erf", 1.1 },
         { INFER_TANH, "tanh", 1.7 },
         { INFER_SIGMOID, "sigmoid", 2.6 },
+        { INFER_SILU, "silu", 2.6 },
         { INFER_SQRT, "sqrt", 0.5 }
     };
 
