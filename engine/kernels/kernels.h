@@ -88,6 +88,7 @@ typedef struct {
     size_t                  channels;
     int                     sum;
     float                  *c;          /* width x channels */
+    size_t                  ldc;        /* floats from output to output */
 } infer_pool_f32_t;
 
 /*

@@ -366,6 +366,18 @@ conv_run(const infer_call_t *call)
 }
 
 
+static int
+conv_strided(const infer_call_t *call)
+{
+    conv_t  conv;
+
+    conv_init(&conv, call);
+
+    return infer_product_strided(call)
+           && !is_depthwise(conv.groups, conv.channels, conv.outputs);
+}
+
+
 static void
 conv_init(conv_t *conv, const infer_call_t *call)
 {
@@ -414,6 +426,7 @@ product_of(const conv_t *conv)
     p.packed = call->packed;
     p.residual = conv->residual;
     p.c = conv->y;
+    p.ldc = infer_out_ld(call);
     p.act = &call->param->conv.act;
     p.a = conv->x;
     p.lda = (size_t) conv->channels;
@@ -728,6 +741,7 @@ const infer_op_t  infer_op_conv = {
     .name = "conv",
     .shape = conv_shape,
     .run = conv_run,
+    .strided = conv_strided,
     .scratch = conv_scratch,
     .pack_size = conv_pack_size,
     .pack = conv_pack,

@@ -43,6 +43,20 @@ infer_strides(const infer_tensor_t *t, int64_t *stride)
 
 
 void
+infer_out_strides(const infer_call_t *call, int64_t *stride)
+{
+    const infer_tensor_t  *y = call->out[0];
+
+    infer_strides(y, stride);
+
+    for (int i = y->rank - 2; i >= 0 && call->ld != 0; i--) {
+        stride[i] = i == y->rank - 2 ? (int64_t) call->ld
+                                     : stride[i + 1] * y->dim[i + 1];
+    }
+}
+
+
+void
 infer_nest_init(infer_nest_t *nest, const infer_tensor_t *t)
 {
     memset(nest, 0, sizeof(*nest));

@@ -333,6 +333,14 @@ infer_product_residual(const infer_call_t *call)
 }
 
 
+int
+infer_product_strided(const infer_call_t *call)
+{
+    return call->n_in <= INFER_IN_RESIDUAL
+           || call->in[INFER_IN_RESIDUAL] == NULL;
+}
+
+
 size_t
 infer_product_scratch(const infer_call_t *call, const infer_product_t *p)
 {
@@ -505,7 +513,7 @@ run_task(void *arg, size_t i, size_t slot)
 
     tile.run_step = 0;
     tile.panel_step = p->k * PANEL;
-    tile.ldc = p->groups * p->n;
+    tile.ldc = p->ldc;
     tile.ldr = tile.ldc;
 
     run_tiles(s, &tile, &r);

@@ -33,6 +33,7 @@ typedef struct {
     const float         *residual;         /* NULL: none */
     size_t               channels;         /* C */
     size_t               outputs;          /* O */
+    size_t               ldc;              /* floats from pixel to pixel */
     size_t               panels;
     size_t               down;             /* tiles of an image */
     size_t               across;
@@ -233,6 +234,7 @@ winograd_init(winograd_t *w, const infer_call_t *call)
     w->residual = infer_product_residual(call);
     w->channels = (size_t) w->x->dim[3];
     w->outputs = (size_t) w->y->dim[3];
+    w->ldc = infer_out_ld(call);
     w->panels = ceil_div(w->outputs, PANEL);
     w->down = ceil_div((size_t) w->y->dim[1], OUTPUT);
     w->across = ceil_div((size_t) w->y->dim[2], OUTPUT);
@@ -386,7 +388,7 @@ finish_tile(const winograd_t *w, size_t tile, size_t panel, const float *x)
     v = tile % w->across * OUTPUT;
 
     offset = ((tile / w->across / w->down * height + h) * width + v)
-             * w->outputs + panel * PANEL;
+             * w->ldc + panel * PANEL;
 
     t.x = x;
     t.step = w->product_step;
@@ -395,8 +397,8 @@ finish_tile(const winograd_t *w, size_t tile, size_t panel, const float *x)
              + POINTS * w->panels * PANEL * w->channels + panel * PANEL;
     t.residual = w->residual != NULL ? w->residual + offset : NULL;
     t.c = (float *) w->y->data + offset;
-    t.row = width * w->outputs;
-    t.pixel = w->outputs;
+    t.row = width * w->ldc;
+    t.pixel = w->ldc;
     t.height = min_size(height - h, OUTPUT);
     t.width = min_size(width - v, OUTPUT);
     t.act = &w->call->param->conv.act;

@@ -505,6 +505,54 @@ test_patterns(void)
 }
 
 
+/* Zeros around a pool, which may have padding of its own. */
+static infer_value_t *
+padded_pool(infer_value_t *x, int average, int own, int counted, int ceil)
+{
+    infer_param_t  p;
+
+    memset(&p, 0, sizeof(p));
+    p.pad.before[1] = p.pad.after[1] = p.pad.after[2] = 1;
+    x = emit(INFER_OP_PAD, &p, transpose(x, 0, 2, 3, 1), NULL, NULL);
+
+    memset(&p, 0, sizeof(p));
+    p.pool.average = average;
+    p.pool.count_include_pad = counted;
+    p.pool.ceil = ceil;
+
+    for (int i = 0; i < 3; i++) {
+        p.pool.window.kernel[i] = i == 0 ? 1 : 3;
+        p.pool.window.stride[i] = i == 0 ? 1 : 2;
+        p.pool.window.dilation[i] = 1;
+        p.pool.window.before[i] = i > 0 ? own : 0;
+    }
+
+    return transpose(emit(INFER_OP_POOL, &p, x, NULL, NULL), 0, 3, 1, 2);
+}
+
+
+static void
+test_padded_pool(void)
+{
+    static const struct {
+        int  average, own, counted, ceil, absorbed;
+    } cases[] = {
+        { 1, 0, 0, 0, 1 }, { 1, 0, 1, 0, 1 }, { 1, 1, 1, 0, 1 },
+        { 1, 1, 0, 0, 0 }, { 1, 2, 1, 0, 0 }, { 1, 0, 1, 1, 0 },
+        { 0, 0, 0, 0, 0 }
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        end(padded_pool(begin(5, 8), cases[i].average, cases[i].own,
+                        cases[i].counted, cases[i].ceil));
+        optimise("a padded pool");
+        ok(count(INFER_OP_PAD) == !cases[i].absorbed,
+           "padding is %s", cases[i].absorbed ? "the pool's" : "left alone");
+        infer_graph_close(g);
+    }
+}
+
+
 static void
 test_refusals(void)
 {
@@ -569,6 +617,7 @@ main(void)
     test_channel_shuffle();
     test_gate();
     test_patterns();
+    test_padded_pool();
     test_refusals();
     test_arena();
 
