@@ -21,7 +21,7 @@
 
 
 #define INFER_PANEL      16       /* output channels in a weight panel */
-#define INFER_TILE_ROWS  14       /* rows of the largest register tile */
+#define INFER_TILE_ROWS  12       /* of two register tiles, most often */
 
 
 /*
@@ -42,9 +42,9 @@ typedef struct {
                                            which begin with the bias */
     size_t                n;            /* columns to store */
     const float          *bias;         /* n rounded up to a panel */
-    const float          *next;         /* half as many weights as are used
-                                           here, to be fetched for a later
-                                           call; NULL: none */
+    const float          *next;         /* a later call's panels, as far apart,
+                                           of which some are fetched; NULL:
+                                           none */
     const float          *residual;     /* NULL: none */
     size_t                ldr;
     float                *c;
@@ -131,8 +131,8 @@ typedef struct {
 typedef struct {
     const char  *name;
 
-    /* How many rows tile_f32 is best given at a time, at most: those of one
-       register tile, or of a few low ones. */
+    /* Rows that tile_f32 is best given at least; the more at a time, the
+       less often weights are read. */
     size_t       tile_rows;
 
     void       (*tile_f32)(const infer_tile_f32_t *t);

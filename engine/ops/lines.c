@@ -167,8 +167,8 @@ copy_lines(const lines_t *l, const float *image, int64_t first, int64_t n,
 static void
 multiply(const lines_t *l, const float *lines, size_t offset)
 {
-    size_t             width, block, panels;
-    infer_tile_f32_t   t;
+    size_t            panels;
+    infer_tile_f32_t  t;
 
     t.lda = (size_t) (l->window->stride[2] * l->channels);
     t.run = (size_t) (l->window->kernel[2] * l->channels);
@@ -186,16 +186,10 @@ multiply(const lines_t *l, const float *lines, size_t offset)
     t.ldr = t.ldc = l->ldc;
     t.act = &l->call->param->conv.act;
 
-    width = (size_t) l->y->dim[2];
-    block = (width + INFER_TILE_ROWS - 1) / INFER_TILE_ROWS;
-    block = (width + block - 1) / block;
+    t.rows = (size_t) l->y->dim[2];
+    t.a = lines;
+    t.c = (float *) l->y->data + offset;
+    t.residual = l->residual != NULL ? l->residual + offset : NULL;
 
-    for (size_t i = 0; i < width; i += block, offset += block * t.ldc) {
-        t.rows = width - i < block ? width - i : block;
-        t.a = lines + i * t.lda;
-        t.c = (float *) l->y->data + offset;
-        t.residual = l->residual != NULL ? l->residual + offset : NULL;
-
-        l->call->kernels->tile_f32(&t);
-    }
+    l->call->kernels->tile_f32(&t);
 }

@@ -1,10 +1,9 @@
 /*
  * The product driver: packs weights into panels, and runs tiles over blocks
  * of rows.  A task is some blocks of rows times some panels.  Its rows are
- * gathered into scratch once, unless they can be read where they are; while
- * the weights fit the second cache, each block streams all of them; beyond
- * that several blocks share each stretch of panels, so that memory is read
- * once for all of them; a long K is cut into passes, between which the sums
+ * gathered into scratch once, unless they can be read where they are; they are
+ * few while the weights fit the second cache, and many beyond that, since each
+ * task reads all weights; a long K is cut into passes, between which the sums
  * lie in the result.
  *
  * Each result is one chain of products, whatever the split.
@@ -21,10 +20,10 @@
 #define WEIGHTS_BYTES  ((size_t) 512 << 10)
 #define GATHER_BYTES   ((size_t) 128 << 10)
 #define SHARED_BYTES   ((size_t) 1 << 20)      /* where blocks share panels */
-#define STRETCH_BYTES  ((size_t) 128 << 10)
 
-/* A K beyond DEEP is cut, that rows and weights stay in the second cache. */
-#define DEEP           2048
+/* A K beyond DEEP is cut, that the weights of a register tile stay in the
+   second cache for all rows. */
+#define DEEP           1536
 #define DEPTH          1024
 
 /* Multiply-accumulates below which a task is not worth handing out, and
@@ -43,9 +42,9 @@ typedef struct {
     const infer_product_t  *product;
     const infer_call_t     *call;
     size_t                  panels;      /* of a group */
-    size_t                  block;       /* rows of a tile */
-    size_t                  blocks;      /* tiles for all rows */
-    size_t                  shared;      /* tiles that share panels */
+    size_t                  block;       /* rows that go together */
+    size_t                  blocks;      /* of them */
+    size_t                  shared;      /* blocks of a task */
     size_t                  ld;          /* of gathered rows; 0: in place */
     size_t                  depth;       /* of K at a time */
     size_t                  row_tasks;
@@ -77,8 +76,6 @@ static void run_task(void *arg, size_t i, size_t slot);
 static size_t first_panel(const split_t *s, size_t column);
 static void run_tiles(const split_t *s, infer_tile_f32_t *tile,
     const region_t *r);
-static void run_pass(const split_t *s, infer_tile_f32_t *tile,
-    const region_t *r, size_t k);
 static void copy_rows(const infer_product_t *p, size_t group, size_t row,
     size_t n, float *dst, size_t ld);
 
@@ -529,66 +526,41 @@ first_panel(const split_t *s, size_t column)
 }
 
 
+/* Pass by pass over k; the residual is added after the last. */
 static void
 run_tiles(const split_t *s, infer_tile_f32_t *tile, const region_t *r)
 {
+    int                         last;
+    size_t                      offset;
+    const float                *panels, *bias;
     const infer_product_t      *p = s->product;
     static const infer_unary_t  none = { INFER_NONE, 0, 0 };
 
+    panels = p->packed + (r->group * s->panels + r->panel) * PANEL * p->k;
+    bias = p->packed + s->panels * PANEL * (p->groups * p->k + r->group);
+    offset = r->row * tile->ldc + r->group * p->n + r->panel * PANEL;
+
+    tile->rows = r->end - r->row;
+    tile->n = min_size(p->n, r->last * PANEL) - r->panel * PANEL;
+    tile->bias = bias + r->panel * PANEL;
+    tile->c = p->c + offset;
+
     for (size_t k = 0; k < p->k; k += s->depth) {
+        last = k + s->depth >= p->k;
+
+        tile->a = r->a + k;
         tile->k = min_size(s->depth, p->k - k);
         tile->run = tile->k;
+        tile->panels = panels + k * PANEL;
         tile->resume = k > 0;
-        tile->act = k + s->depth < p->k ? &none : p->act;
+        tile->residual = last && p->residual != NULL ? p->residual + offset
+                                                     : NULL;
+        tile->act = last ? p->act : &none;
 
-        run_pass(s, tile, r, k);
-    }
-}
+        /* what the next pass begins with, or the next task */
+        tile->next = last ? panels : tile->panels + tile->k * PANEL;
 
-
-/* The products k .. k + tile->k - 1; the residual is added after the last. */
-static void
-run_pass(const split_t *s, infer_tile_f32_t *tile, const region_t *r,
-    size_t k)
-{
-    size_t                  stretch, offset, half;
-    const float            *panels, *bias, *residual;
-    const infer_product_t  *p = s->product;
-
-    panels = p->packed + (r->group * s->panels * p->k + k) * PANEL;
-    bias = p->packed + s->panels * PANEL * (p->groups * p->k + r->group);
-    residual = k + tile->k == p->k ? p->residual : NULL;
-    stretch = r->last - r->panel;
-
-    if (r->end - r->row > s->block) {
-        stretch = STRETCH_BYTES / (PANEL * tile->k * sizeof(float)) / 2 * 2;
-        stretch = stretch < 2 || s->depth < p->k ? 2 : stretch;
-    }
-
-    for (size_t panel = r->panel; panel < r->last; panel += stretch) {
-        tile->panels = panels + panel * PANEL * p->k;
-        tile->bias = bias + panel * PANEL;
-        tile->n = min_size(p->n, min_size(panel + stretch, r->last) * PANEL)
-                  - panel * PANEL;
-
-        /* each of two blocks fetches half of the weights that come next */
-        half = stretch / 2 * PANEL * p->k;
-        tile->next = panel + stretch < r->last ? tile->panels + 2 * half
-                                               : NULL;
-
-        for (size_t i = r->row; i < r->end; i += s->block) {
-            offset = i * tile->ldc + r->group * p->n + panel * PANEL;
-
-            tile->a = r->a + (i - r->row) * tile->lda + k;
-            tile->rows = min_size(s->block, r->end - i);
-            tile->c = p->c + offset;
-            tile->residual = residual != NULL ? residual + offset : NULL;
-
-            s->call->kernels->tile_f32(tile);
-
-            tile->next = i == r->row && tile->next != NULL
-                         ? tile->next + half : NULL;
-        }
+        s->call->kernels->tile_f32(tile);
     }
 }
 

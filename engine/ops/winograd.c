@@ -18,7 +18,7 @@
 #define PANEL        INFER_PANEL
 
 /* Panels whose products are transformed back together. */
-#define CHUNK        2
+#define CHUNK        4
 
 /* Transformed input of a block: much, where each block reads many weights. */
 #define BLOCK_BYTES  ((size_t) 256 << 10)
@@ -336,14 +336,13 @@ static void
 multiply(const winograd_t *w, const float *x, size_t tiles, size_t panel,
     float *dst)
 {
-    size_t                      rows, size, last;
+    size_t                      size, last;
     infer_tile_f32_t            t;
     static const float          bias[CHUNK * PANEL];
     static const infer_unary_t  none = { INFER_NONE, 0, 0 };
 
-    rows = ceil_div(tiles, ceil_div(tiles, INFER_TILE_ROWS));
-
     t.lda = w->ld;
+    t.rows = tiles;
     t.k = w->channels;
     t.run = t.k;
     t.run_step = 0;
@@ -362,16 +361,11 @@ multiply(const winograd_t *w, const float *x, size_t tiles, size_t panel,
                + panel * POINTS * PANEL * w->channels;
 
     for (size_t point = 0; point < POINTS; point++, t.panels += size) {
-        for (size_t row = 0; row < tiles; row += rows) {
-            /* the next point's weights, half of them with each tile */
-            t.next = row < 2 * rows && point < last
-                     ? t.panels + size + (row > 0) * size / 2 : NULL;
-            t.rows = min_size(rows, tiles - row);
-            t.a = x + point * w->step + row * w->ld;
-            t.c = dst + point * w->product_step + row * t.ldc;
+        t.next = point < last ? t.panels + size : NULL;
+        t.a = x + point * w->step;
+        t.c = dst + point * w->product_step;
 
-            w->call->kernels->tile_f32(&t);
-        }
+        w->call->kernels->tile_f32(&t);
     }
 }
 
