@@ -521,8 +521,8 @@ run_task(void *arg, size_t i, size_t slot)
 static size_t
 first_panel(const split_t *s, size_t column)
 {
-    return column == s->column_tasks
-           ? s->panels : s->panels * column / s->column_tasks / 2 * 2;
+    return min_size(s->panels, 2 * infer_task_first(ceil_div(s->panels, 2),
+                                                    s->column_tasks, column));
 }
 
 
