@@ -476,7 +476,7 @@ static size_t
 first_panel(const split_t *s, size_t column)
 {
     return column == s->column_tasks
-           ? s->panels : s->panels * column / s->column_tasks / 2 * 2;
+           ? s->panels : ceil_div(s->panels, 2) * column / s->column_tasks * 2;
 }
 
 
