@@ -331,7 +331,8 @@ tile_f32(const infer_tile_f32_t *t)
         next = end < t->n ? w + width->panels * step : t->next;
         panels = end < t->n ? panels - width->panels : width->panels;
         panels = panels < width->panels ? panels : width->panels;
-        stride = next != NULL ? (panels * 16 + tiles - 1) / tiles : 0;
+        stride = next != NULL && t->rows > FEW_ROWS
+                 ? (panels * 16 + tiles - 1) / tiles : 0;
 
         for (size_t row = 0, i = 0; row < t->rows; row += rows, i++) {
             rows = (t->rows - row + tiles - i - 1) / (tiles - i);

@@ -19,23 +19,21 @@
 /* Sizes for a second cache of 1 MB or more, half of it for weights. */
 #define WEIGHTS_BYTES  ((size_t) 512 << 10)
 #define GATHER_BYTES   ((size_t) 128 << 10)
-#define SHARED_BYTES   ((size_t) 1 << 20)      /* where blocks share panels */
+#define SHARED_BYTES   ((size_t) 1 << 20)      /* beside more weights */
 
 /* A K beyond DEEP is cut, that the weights of a register tile stay in the
    second cache for all rows. */
 #define DEEP           1536
 #define DEPTH          1024
 
-/* Multiply-accumulates below which a task is not worth handing out, and
-   from which on more rows to a task gain nothing. */
+/* Multiply-accumulates below which a task is not worth handing out. */
 #define SMALL_TASK     ((size_t) 128 << 10)
-#define LARGE_TASK     ((size_t) 2 << 20)
-
-/* Weights read since pages of the file were last given back. */
-#define FORGET         ((size_t) 1 << 20)
 
 /* Rows this many floats apart share a set of the first cache. */
 #define CACHE_WAY      1024
+
+/* Weights read since pages of the file were last given back. */
+#define FORGET         ((size_t) 1 << 20)
 
 
 typedef struct {
@@ -76,8 +74,6 @@ static void run_task(void *arg, size_t i, size_t slot);
 static size_t first_panel(const split_t *s, size_t column);
 static void run_tiles(const split_t *s, infer_tile_f32_t *tile,
     const region_t *r);
-static void copy_rows(const infer_product_t *p, size_t group, size_t row,
-    size_t n, float *dst, size_t ld);
 
 
 static size_t
@@ -370,7 +366,7 @@ infer_product_run(const infer_call_t *call, const infer_product_t *p)
 static void
 split_rows(split_t *s, const infer_call_t *call, const infer_product_t *p)
 {
-    size_t  bytes, work, weights;
+    size_t  bytes, weights;
 
     s->call = call;
     s->product = p;
@@ -381,7 +377,7 @@ split_rows(split_t *s, const infer_call_t *call, const infer_product_t *p)
     s->ld = 0;
     s->depth = p->k;
 
-    if (p->gather != NULL || (p->lda % CACHE_WAY == 0 && s->block > 8)) {
+    if (p->gather != NULL) {
         s->ld = ceil_div(p->k, 16) * 16;
         s->ld += s->ld % CACHE_WAY == 0 ? 16 : 0;
     }
@@ -392,15 +388,9 @@ split_rows(split_t *s, const infer_call_t *call, const infer_product_t *p)
 
     weights = s->panels * PANEL * p->k * sizeof(float);
     bytes = s->block * (s->ld ? s->ld : p->k) * sizeof(float);
-    work = s->block * p->k * s->panels * PANEL;
 
-    if (weights > WEIGHTS_BYTES) {
-        s->shared = SHARED_BYTES / bytes;
-
-    } else {
-        s->shared = min_size(GATHER_BYTES / bytes, LARGE_TASK / work);
-    }
-
+    s->shared = (weights > WEIGHTS_BYTES ? SHARED_BYTES : GATHER_BYTES)
+                / bytes;
     s->shared = min_size(s->shared, s->blocks);
     s->shared += s->shared == 0;
 
@@ -496,14 +486,7 @@ run_task(void *arg, size_t i, size_t slot)
 
     } else {
         scratch = infer_scratch(s->call, slot);
-
-        if (p->gather != NULL) {
-            p->gather(p, r.group, r.row, rows, scratch, s->ld);
-
-        } else {
-            copy_rows(p, r.group, r.row, rows, scratch, s->ld);
-        }
-
+        p->gather(p, r.group, r.row, rows, scratch, s->ld);
         r.a = scratch;
         tile.lda = s->ld;
     }
@@ -561,17 +544,5 @@ run_tiles(const split_t *s, infer_tile_f32_t *tile, const region_t *r)
         tile->next = last ? panels : tile->panels + tile->k * PANEL;
 
         s->call->kernels->tile_f32(tile);
-    }
-}
-
-
-/* Rows whose distance the first cache cannot stand. */
-static void
-copy_rows(const infer_product_t *p, size_t group, size_t row, size_t n,
-    float *dst, size_t ld)
-{
-    for (size_t i = row; i < row + n; i++) {
-        memcpy(dst, p->a + i * p->lda + group * p->k, p->k * sizeof(float));
-        dst += ld;
     }
 }
