@@ -153,7 +153,8 @@ typedef struct {
                              size_t a_step, const float *b, size_t b_step,
                              float *y, size_t n);
 
-    /* y[i][j] = act(x[i][j] * scale[j] + offset[j]); x is rows x n. */
+    /* y[i][j] = act(x[i][j] * scale[j] + offset[j]); x is rows x n; offset
+       NULL: zeros. */
     void       (*affine_f32)(const infer_unary_t *act, const float *x,
                              size_t rows, size_t n, const float *scale,
                              const float *offset, float *y, size_t ldy);

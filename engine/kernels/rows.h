@@ -175,8 +175,8 @@ affine_f32(const infer_unary_t *act, const float *x, size_t rows, size_t n,
     for (size_t row = 0; row < rows; row++, x += n, y += ldy) {
         EACH_VECTOR (n) {
             vm  m = v_mask(n - i);
-            vf  v = v_fma(v_load_m(x + i, m), v_load_m(scale + i, m),
-                          v_load_m(offset + i, m));
+            vf  c = offset ? v_load_m(offset + i, m) : v_set1(0.0f);
+            vf  v = v_fma(v_load_m(x + i, m), v_load_m(scale + i, m), c);
 
             /* without limits it changes nothing */
             v_store_m(y + i, v_clip(v, a, b), m);

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "ops/gate.h"
 #include "ops/lines.h"
 #include "ops/product.h"
 #include "ops/winograd.h"
@@ -83,10 +84,11 @@ conv_shape(infer_graph_t *g, const infer_node_t *node)
     infer_dim_t           dim[INFER_MAX_RANK];
     const infer_value_t  *x, *w;
 
-    if (infer_check_operands(g, node, 2, INFER_IN_PRODUCT, 1) != 0
+    if (infer_check_operands(g, node, 2, INFER_IN_CONV, 1) != 0
         || infer_product_check_weights(g, node) != 0
         || check_operands(g, node) != 0
-        || check_window(g, node) != 0)
+        || check_window(g, node) != 0
+        || infer_gate_check(g, node) != 0)
     {
         return -1;
     }
@@ -408,15 +410,8 @@ conv_init(conv_t *conv, const infer_call_t *call)
 static infer_product_t
 product_of(const conv_t *conv)
 {
-    int                    point = 1;
-    const infer_call_t    *call = conv->call;
-    infer_product_t        p;
-    const infer_window_t  *w = conv->window;
-
-    for (int i = 0; i < 3; i++) {
-        point = point && w->kernel[i] == 1 && w->stride[i] == 1
-                && w->before[i] == 0 && w->after[i] == 0;
-    }
+    const infer_call_t  *call = conv->call;
+    infer_product_t      p;
 
     p.groups = (size_t) conv->groups;
     p.rows = (size_t) (conv->batch * conv->out[0] * conv->out[1]
@@ -430,8 +425,13 @@ product_of(const conv_t *conv)
     p.act = &call->param->conv.act;
     p.a = conv->x;
     p.lda = (size_t) conv->channels;
-    p.gather = point ? NULL : gather;
+    p.gather = infer_window_is_point(conv->window) ? NULL : gather;
     p.source = conv;
+
+    if (infer_gate_of(call) != NULL) {
+        p.gather = infer_gate_gather;
+        p.source = call;
+    }
 
     return p;
 }

@@ -17,7 +17,9 @@ enum {
     INFER_IN_BIAS,
     INFER_IN_SCALE,
     INFER_IN_RESIDUAL,
-    INFER_IN_PRODUCT                   /* how many */
+    INFER_IN_PRODUCT,                  /* how many */
+    INFER_IN_GATE = INFER_IN_PRODUCT,  /* of conv alone */
+    INFER_IN_CONV
 };
 
 

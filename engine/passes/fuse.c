@@ -9,12 +9,12 @@
 
 #include <string.h>
 
-#include "ops/op.h"
+#include "ops/gate.h"
 #include "passes/passes.h"
 
 
-/* Operands of conv and fc, as ops/param.h orders them. */
-enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, OPERANDS };
+/* Operands of conv and fc, as ops/param.h orders them; the last is conv's. */
+enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, GATE };
 
 
 static int absorb_constant(infer_graph_t *g, infer_node_t *node);
@@ -23,6 +23,7 @@ static int fold_into(infer_graph_t *g, infer_node_t *product, int k,
 static int absorb_residual(infer_graph_t *g, infer_node_t *node);
 static int absorb_activation(infer_node_t *node);
 static int absorb_padding(infer_node_t *node);
+static int absorb_gate(infer_graph_t *g, infer_node_t *node);
 static int admits_padding(const infer_node_t *node);
 static infer_node_t *open_product(const infer_value_t *v);
 static infer_unary_t *activation_of(infer_node_t *node);
@@ -51,6 +52,10 @@ infer_pass_fuse(infer_graph_t *g)
         switch (node->id) {
 
         case INFER_OP_CONV:
+            rc = absorb_padding(node);
+            rc = rc == 0 ? absorb_gate(g, node) : rc;
+            break;
+
         case INFER_OP_POOL:
             rc = absorb_padding(node);
             break;
@@ -306,6 +311,45 @@ absorb_padding(infer_node_t *node)
 }
 
 
+/*
+ * In front of a product whose rows are pixels: a factor for each channel of
+ * an image, as squeeze and excitation has it.
+ */
+static int
+absorb_gate(infer_graph_t *g, infer_node_t *node)
+{
+    int                  same;
+    infer_value_t       *x, *gate;
+    const infer_node_t  *producer = node->in[X]->producer;
+
+    if (producer == NULL || producer->id != INFER_OP_BINARY
+        || producer->param.binary.kind != INFER_MUL
+        || producer->param.binary.act.kind != INFER_NONE
+        || node->in[X]->uses != 1 || operand(node, GATE) != NULL)
+    {
+        return 0;
+    }
+
+    for (int i = 0; i < 2; i++) {
+        x = producer->in[i];
+        gate = producer->in[1 - i];
+
+        same = x->dtype == INFER_F32 && x->rank == node->in[X]->rank;
+
+        for (int d = 0; d < x->rank && same; d++) {
+            same = infer_dim_equal(x->dim[d], node->in[X]->dim[d]);
+        }
+
+        if (same && infer_gate_fits(node, gate)) {
+            node->in[X] = x;
+            return set_operand(g, node, GATE, gate) == 0 ? 1 : -1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* Whether zeros in front of the node are the same as padding by the node. */
 static int
 admits_padding(const infer_node_t *node)
@@ -381,15 +425,15 @@ set_operand(infer_graph_t *g, infer_node_t *node, int i, infer_value_t *v)
 {
     infer_value_t  **in;
 
-    if (node->n_in < OPERANDS) {
-        in = infer_graph_alloc(g, OPERANDS * sizeof(*in));
+    if (node->n_in <= i) {
+        in = infer_graph_alloc(g, (size_t) (i + 1) * sizeof(*in));
         if (in == NULL) {
             return -1;
         }
 
         memcpy(in, node->in, (size_t) node->n_in * sizeof(*in));
         node->in = in;
-        node->n_in = OPERANDS;
+        node->n_in = i + 1;
     }
 
     node->in[i] = v;
