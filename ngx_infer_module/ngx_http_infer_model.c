@@ -2,9 +2,9 @@
 /*
  * Models and labels at configuration time.
  *
- * A model is built in the init handler of a shared zone of its own: there a
- * failure is reported by "nginx -t", rolls a reload back, and happens before
- * any worker is forked.  The zone is named after the file, its identity
+ * A model is built, or read, in the init handler of a shared zone of its own:
+ * there a failure is reported by "nginx -t", rolls a reload back, and happens
+ * before any worker is forked.  The zone is named after the file, its identity
  * and how it is built, so that at reload nginx gives an unchanged model's
  * memory to the new configuration, and a changed file gets a new zone while
  * old workers keep theirs.
@@ -27,8 +27,8 @@ static ngx_int_t ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
 static ngx_int_t ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t ngx_http_infer_build(ngx_http_infer_model_t *model,
     ngx_shm_zone_t *zone);
-static ngx_int_t ngx_http_infer_build_from(infer_graph_t *graph,
-    ngx_http_infer_model_t *model, ngx_shm_zone_t *zone, infer_error_t *err);
+static ngx_int_t ngx_http_infer_try(infer_model_t *model,
+    infer_error_t *err);
 static ngx_int_t ngx_http_infer_check_location(
     ngx_http_infer_loc_conf_t *conf, ngx_log_t *log);
 static ngx_int_t ngx_http_infer_check_labels(
@@ -114,6 +114,7 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
 
     model->path = path;
     model->options = *options;
+    model->size = bound;
 
     if (ngx_array_init(&model->locations, cf->pool, 1,
                        sizeof(ngx_http_infer_loc_conf_t *))
@@ -227,37 +228,9 @@ ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data)
 static ngx_int_t
 ngx_http_infer_build(ngx_http_infer_model_t *model, ngx_shm_zone_t *zone)
 {
-    ngx_int_t       rc;
-    infer_error_t   err;
-    infer_graph_t  *graph;
-
-    graph = infer_graph_open((char *) model->path.data, &model->options,
-                             &err);
-
-    if (graph == NULL) {
-        rc = NGX_ERROR;
-
-    } else {
-        rc = ngx_http_infer_build_from(graph, model, zone, &err);
-        infer_graph_close(graph);
-    }
-
-    if (rc != NGX_OK) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "infer_model: %s", err.text);
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_infer_build_from(infer_graph_t *graph, ngx_http_infer_model_t *model,
-    ngx_shm_zone_t *zone, infer_error_t *err)
-{
     void             *mem;
     size_t            size;
-    infer_session_t  *session;
+    infer_error_t     err;
     ngx_slab_pool_t  *shpool;
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
@@ -265,26 +238,49 @@ ngx_http_infer_build_from(infer_graph_t *graph, ngx_http_infer_model_t *model,
 
     /* whole pages: nothing else may lie in memory that becomes read-only */
 
-    size = ngx_align(infer_graph_model_size(graph), ngx_pagesize);
+    size = ngx_align(model->size, ngx_pagesize);
 
     mem = ngx_slab_alloc(shpool, size);
 
     if (mem == NULL) {
-        ngx_snprintf((u_char *) err->text, sizeof(err->text),
-                     "%V: the file has changed while it was loaded%Z",
-                     &model->path);
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "infer_model: %V: no memory in its zone", &model->path);
         return NGX_ERROR;
     }
 
-    model->model = infer_model_build(graph, mem, err);
+    model->model = infer_model_place((char *) model->path.data,
+                                     &model->options, mem, size, &err);
 
     if (model->model == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "infer_model: %s", err.text);
         return NGX_ERROR;
     }
 
-    /* what can fail in a worker must fail here */
+    if (mprotect(mem, size, PROT_READ) != 0) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, ngx_errno,
+                      "infer_model: %V: mprotect() failed", &model->path);
+        return NGX_ERROR;
+    }
 
-    session = infer_session_create(model->model, 1, 1, err);
+    if (ngx_http_infer_try(model->model, &err) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "infer_model: %V: %s", &model->path, err.text);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* what can fail in a worker must fail here */
+
+static ngx_int_t
+ngx_http_infer_try(infer_model_t *model, infer_error_t *err)
+{
+    infer_session_t  *session;
+
+    session = infer_session_create(model, 1, 1, err);
 
     if (session == NULL) {
         return NGX_ERROR;
@@ -292,13 +288,7 @@ ngx_http_infer_build_from(infer_graph_t *graph, ngx_http_infer_model_t *model,
 
     infer_session_free(session);
 
-    if (mprotect(mem, size, PROT_READ) != 0) {
-        ngx_snprintf((u_char *) err->text, sizeof(err->text),
-                     "%V: mprotect() failed%Z", &model->path);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return infer_model_selftest(model, err) == 0 ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -120,6 +120,7 @@ struct ngx_http_infer_workspace_s {
 typedef struct {
     ngx_str_t                    path;
     infer_load_options_t         options;
+    size_t                       size;        /* of its memory in the zone */
     infer_model_t               *model;       /* in the zone, read-only */
     ngx_array_t                  locations;   /* ngx_http_infer_loc_conf_t * */
     ngx_uint_t                   threads;     /* the most of a location */

@@ -50,6 +50,7 @@ static int check_operands(infer_graph_t *g, const infer_node_t *node);
 static int check_window(infer_graph_t *g, const infer_node_t *node);
 static int output_size(infer_graph_t *g, const infer_node_t *node, int i,
     infer_dim_t in, infer_dim_t *out);
+static int check_padded(infer_graph_t *g, const infer_node_t *node);
 static int64_t spatial(const infer_value_t *w);
 static int is_depthwise(int64_t groups, int64_t channels, int64_t outputs);
 static infer_weights_t weights_of(const infer_node_t *node);
@@ -115,7 +116,8 @@ conv_shape(infer_graph_t *g, const infer_node_t *node)
 
     infer_set_result(node->out[0], INFER_F32, x->rank, dim);
 
-    return infer_product_check(g, node, &node->param.conv.act);
+    return check_padded(g, node) != 0
+           ? -1 : infer_product_check(g, node, &node->param.conv.act);
 }
 
 
@@ -214,6 +216,30 @@ output_size(infer_graph_t *g, const infer_node_t *node, int i, infer_dim_t in,
     }
 
     *out = infer_dim(room / w->stride[i] + 1);
+
+    return 0;
+}
+
+
+/* With its padding an image is no larger than a tensor may be: it may be
+   copied so, in parts. */
+static int
+check_padded(infer_graph_t *g, const infer_node_t *node)
+{
+    int64_t                n;
+    const infer_value_t   *x = node->in[INFER_IN_X];
+    const infer_window_t  *w = &node->param.conv.window;
+
+    n = x->dim[x->rank - 1].base;
+
+    for (int i = 5 - x->rank; i < 3; i++) {
+        if (__builtin_mul_overflow(n, x->dim[x->rank - 4 + i].base
+                                      + w->before[i] + w->after[i], &n)
+            || n > INT32_MAX)
+        {
+            return infer_node_fail(g, node, "the padded input is too large");
+        }
+    }
 
     return 0;
 }

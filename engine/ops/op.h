@@ -58,7 +58,9 @@ struct infer_op_s {
     /*
      * Operators with weights: bytes of the packed form of the constant
      * operands, and the packing itself (dst is 64-byte aligned).  Operands
-     * that were packed (in[1..3]) are not there when the operator runs.
+     * that were packed (see infer_op_packs) are not there when the operator
+     * runs; in a model file only their dtype and shape are, so that the shape
+     * rule and pack_size must not read their data.
      */
     size_t     (*pack_size)(const infer_node_t *node);
     void       (*pack)(const infer_node_t *node, void *dst);
@@ -92,6 +94,13 @@ extern const infer_op_t  infer_op_gather;
 extern const infer_op_t  infer_op_resize;
 extern const infer_op_t  infer_op_affine;
 
+
+/* Whether an operator packs this operand: those with weights 1 to 3. */
+static inline int
+infer_op_packs(const infer_op_t *op, int operand)
+{
+    return op->pack != NULL && operand >= 1 && operand <= 3;
+}
 
 /* Elements of a tensor. */
 static inline size_t

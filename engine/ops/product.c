@@ -128,7 +128,7 @@ check_vector(infer_graph_t *g, const infer_node_t *node, int i, infer_dim_t n)
 
     v = node->in[i];
 
-    if (v->data == NULL || v->varied[0] != NULL) {
+    if (!infer_value_is_constant(v)) {
         return infer_node_fail(g, node, "the %s is not constant", what);
     }
 
@@ -178,7 +178,7 @@ infer_product_check_weights(infer_graph_t *g, const infer_node_t *node)
     infer_dim_t           n;
     const infer_value_t  *w = node->in[INFER_IN_WEIGHTS];
 
-    if (w->data == NULL || w->varied[0] != NULL) {
+    if (!infer_value_is_constant(w)) {
         return infer_node_fail(g, node, "the weights are not constant");
     }
 

@@ -37,6 +37,8 @@ static void resolve_steps(infer_session_t *s);
 static int allocate_scratch(infer_session_t *s, infer_error_t *err);
 static unsigned char *map_memory(infer_session_t *s, size_t size,
     infer_error_t *err);
+static const infer_model_value_t *value_at(const infer_session_t *s,
+    size_t i);
 static const infer_model_node_t *node_at(const infer_session_t *s,
     size_t i);
 static const uint32_t *operands_of(const infer_session_t *s,
@@ -200,9 +202,9 @@ resolve_tensors(infer_session_t *s, infer_error_t *err)
         n = 1;
 
         for (int d = 0; d < v->rank; d++) {
-            dim = infer_dim_at(v->dim[d], (int64_t) s->batch);
-
-            if (dim < 0
+            if (__builtin_mul_overflow(v->dim[d].batch, s->batch, &dim)
+                || __builtin_add_overflow(v->dim[d].base, dim, &dim)
+                || dim < 0
                 || __builtin_mul_overflow(n, (size_t) dim, &n)
                 || n >= MAX_ELEMENTS)
             {
@@ -213,7 +215,7 @@ resolve_tensors(infer_session_t *s, infer_error_t *err)
             t->dim[d] = dim;
         }
 
-        if (v->data != 0) {
+        if (v->data != 0 && v->data != INFER_MODEL_PACKED) {
             t->data = (void *) infer_model_at(s->model, v->data);
         }
     }
@@ -288,7 +290,7 @@ plan_arena(infer_session_t *s, infer_error_t *err)
     }
 
     for (uint32_t i = 0; i < s->model->n_values; i++) {
-        if (s->tensor[i].data == NULL) {
+        if (value_at(s, i)->data == 0) {
             s->tensor[i].data = address(s, place, i);
         }
     }
@@ -339,7 +341,7 @@ lives(const infer_session_t *s, infer_place_t *place)
                          * infer_dtype_size(s->tensor[i].dtype)
                          + INFER_MODEL_ALIGN - 1)
                         / INFER_MODEL_ALIGN * INFER_MODEL_ALIGN;
-        place[i].placed = s->tensor[i].data == NULL;
+        place[i].placed = value_at(s, i)->data == 0;
     }
 
     for (uint32_t i = 0; i < n; i++) {
@@ -533,6 +535,7 @@ resolve_steps(infer_session_t *s)
 
         for (uint32_t k = 0; k < node->n_in; k++) {
             call->in[k] = operand[k] == INFER_MODEL_NONE
+                          || infer_op_packs(infer_op_table[node->op], (int) k)
                           ? NULL : &s->tensor[operand[k]];
         }
 
@@ -603,6 +606,14 @@ map_memory(infer_session_t *s, size_t size, infer_error_t *err)
     (void) madvise(p, size, MADV_HUGEPAGE);
 
     return p;
+}
+
+
+static const infer_model_value_t *
+value_at(const infer_session_t *s, size_t i)
+{
+    return (const infer_model_value_t *)
+           infer_model_at(s->model, s->model->values) + i;
 }
 
 
