@@ -20,7 +20,12 @@
 #define TILE_VARIANTS(X, P)                                                  \
     X(1, P) X(2, P) X(3, P) X(4, P) X(5, P) X(6, P)
 
+#define DEPTHWISE_MAX        4
+#define DEPTHWISE_VARIANTS(X, K, S, LOAD)                                    \
+    X(1, K, S, LOAD) X(2, K, S, LOAD) X(3, K, S, LOAD) X(4, K, S, LOAD)
+
 #include "kernels/tile.h"
+#include "kernels/depthwise.h"
 #include "kernels/table.h"
 
 PEAK(6)

@@ -20,7 +20,14 @@
     X(1, P) X(2, P) X(3, P) X(4, P) X(5, P) X(6, P) X(7, P)                  \
     X(8, P) X(9, P) X(10, P) X(11, P) X(12, P) X(13, P) X(14, P)
 
+/* Widths of pictures are mostly multiples of 7. */
+#define DEPTHWISE_MAX        7
+#define DEPTHWISE_VARIANTS(X, K, S, LOAD)                                    \
+    X(1, K, S, LOAD) X(2, K, S, LOAD) X(3, K, S, LOAD) X(4, K, S, LOAD)      \
+    X(5, K, S, LOAD) X(6, K, S, LOAD) X(7, K, S, LOAD)
+
 #include "kernels/tile.h"
+#include "kernels/depthwise.h"
 #include "kernels/table.h"
 
 PEAK(14)

@@ -12,7 +12,11 @@
 #define TILE_FEW             0
 #define TILE_VARIANTS(X, P)  X(1, P) X(2, P)
 
+#define DEPTHWISE_MAX        1
+#define DEPTHWISE_VARIANTS(X, K, S, LOAD)  X(1, K, S, LOAD)
+
 #include "kernels/tile.h"
+#include "kernels/depthwise.h"
 #include "kernels/table.h"
 
 PEAK(2)
