@@ -138,11 +138,10 @@ use(infer_writer_t *w, const infer_value_t *v)
 }
 
 
-/* Operators with weights pack operands 1 to 3. */
 static int
 is_packed(const infer_node_t *node, int operand)
 {
-    return node->op->pack != NULL && operand >= 1 && operand <= 3;
+    return operand >= 1 && operand <= node->op->n_packed;
 }
 
 

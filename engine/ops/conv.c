@@ -306,7 +306,7 @@ conv_scratch(const infer_call_t *call)
     conv_init(&conv, call);
 
     if (infer_is_depthwise(conv.groups, conv.channels, conv.outputs)) {
-        return infer_depthwise_scratch(call);
+        return infer_depthwise_scratch(call, NULL);
     }
 
     product = product_of(&conv);
@@ -334,7 +334,7 @@ conv_run(const infer_call_t *call)
     conv_init(&conv, call);
 
     if (infer_is_depthwise(conv.groups, conv.channels, conv.outputs)) {
-        infer_depthwise_run(call);
+        infer_depthwise_run(call, NULL);
         return;
     }
 
@@ -570,6 +570,7 @@ const infer_op_t  infer_op_conv = {
     .run = conv_run,
     .scratch = conv_scratch,
     .pack_size = conv_pack_size,
+    .n_packed = INFER_IN_SCALE,
     .pack = conv_pack,
     .macs = conv_macs
 };

@@ -5,7 +5,9 @@
  *
  * The kernel is given the address of each pixel: for each line of the input
  * there is a table of those that its windows cover, which serves all outputs
- * that see the line.
+ * that see the line.  There are as many tables as a window has lines; a line
+ * that takes over a table also takes over its memory, where the input is the
+ * result of another convolution, computed here line by line.
  */
 
 #include <string.h>
@@ -25,8 +27,11 @@
 
 typedef struct {
     const infer_call_t    *call;
+    const infer_strip_t   *strip;          /* NULL: x is read as it is */
+    const infer_conv_t    *conv;
     const infer_window_t  *window;
     const infer_tensor_t  *x;
+    const float           *packed;
     const float           *residual;       /* NULL: none */
     int64_t                in[3];          /* D, H, W */
     int64_t                out[3];         /* OD, OH, OW */
@@ -36,6 +41,7 @@ typedef struct {
     int64_t                stride;         /* pixels of a table from output
                                               to output */
     int64_t                pixels;         /* in the table of a line */
+    size_t                 line;           /* floats of the input in one */
     int64_t                rows;           /* lines of outputs, all images */
     int64_t                rows_a_task;
     int64_t                chunk;          /* channels at a time */
@@ -43,45 +49,63 @@ typedef struct {
 
 /* What a thread works with; lies in its scratch. */
 typedef struct {
+    float                 *zeros;          /* C */
+    float                 *input;          /* a line for each table */
     infer_line_f32_t      *line;           /* those of one output */
     int64_t               *row;            /* of the input, in each table */
     const float          **pixel;          /* tables */
-    float                 *zeros;          /* C */
 } tables_t;
 
 
-static void depthwise_init(depthwise_t *d, const infer_call_t *call);
+static void depthwise_init(depthwise_t *d, const infer_call_t *call,
+    const infer_strip_t *strip);
+static void split(depthwise_t *d);
 static tables_t tables_of(const depthwise_t *d, size_t slot);
 static void run_task(void *arg, size_t i, size_t slot);
 static void run_row(const depthwise_t *d, const tables_t *t, int64_t row,
     infer_depthwise_f32_t *k);
 static size_t find_lines(const depthwise_t *d, const tables_t *t,
     int64_t row);
-static void fill_table(const depthwise_t *d, const tables_t *t, int64_t row,
-    const float **pixel);
+static const float *input_line(const depthwise_t *d, const tables_t *t,
+    int64_t row, int64_t slot);
+static void fill_table(const depthwise_t *d, const tables_t *t,
+    const float *line, const float **pixel);
 static int64_t position(const infer_window_t *w, int i, int64_t out,
     int64_t tap);
 
 
-size_t
-infer_depthwise_scratch(const infer_call_t *call)
+/* Floats, so many that what follows is aligned. */
+static size_t
+aligned(int64_t n)
 {
+    return ((size_t) n + INFER_PANEL - 1) / INFER_PANEL * INFER_PANEL;
+}
+
+
+size_t
+infer_depthwise_scratch(const infer_call_t *call, const infer_strip_t *strip)
+{
+    size_t       floats;
     depthwise_t  d;
 
-    depthwise_init(&d, call);
+    depthwise_init(&d, call, strip);
 
-    return (size_t) d.lines * (sizeof(infer_line_f32_t) + sizeof(int64_t)
-                               + (size_t) d.pixels * sizeof(float *))
-           + (size_t) d.channels * sizeof(float);
+    floats = aligned(d.channels);
+    floats += strip != NULL ? (size_t) d.lines * d.line : 0;
+
+    return floats * sizeof(float)
+           + (size_t) d.lines * (sizeof(infer_line_f32_t) + sizeof(int64_t)
+                                 + (size_t) d.pixels * sizeof(float *));
 }
 
 
 void
-infer_depthwise_run(const infer_call_t *call)
+infer_depthwise_run(const infer_call_t *call, const infer_strip_t *strip)
 {
     depthwise_t  d;
 
-    depthwise_init(&d, call);
+    depthwise_init(&d, call, strip);
+    split(&d);
 
     infer_parallel_for(call, run_task, &d,
                        (size_t) ((d.rows + d.rows_a_task - 1)
@@ -90,18 +114,26 @@ infer_depthwise_run(const infer_call_t *call)
 
 
 static void
-depthwise_init(depthwise_t *d, const infer_call_t *call)
+depthwise_init(depthwise_t *d, const infer_call_t *call,
+    const infer_strip_t *strip)
 {
     int                    j;
-    int64_t                work, line;
     const infer_tensor_t  *x = call->in[INFER_IN_X], *y = call->out[0];
-    const infer_window_t  *w = &call->param->conv.window;
+    const infer_window_t  *w;
 
     d->call = call;
-    d->window = w;
+    d->strip = strip;
+    d->conv = strip != NULL ? &strip->conv : &call->param->conv;
+    d->window = w = &d->conv->window;
     d->x = x;
-    d->residual = infer_product_residual(call);
-    d->channels = x->dim[x->rank - 1];
+    d->packed = call->packed;
+    d->residual = strip != NULL ? NULL : infer_product_residual(call);
+    d->channels = y->dim[y->rank - 1];
+
+    if (strip != NULL) {
+        d->packed += aligned(d->channels)
+                     * (size_t) (x->dim[x->rank - 1] + 1);
+    }
 
     for (int i = 0; i < 3; i++) {
         j = x->rank - 4 + i;
@@ -109,6 +141,7 @@ depthwise_init(depthwise_t *d, const infer_call_t *call)
         d->out[i] = j < 1 ? 1 : y->dim[j];
     }
 
+    d->line = aligned(d->in[2] * d->channels);
     d->lines = (int64_t) w->kernel[0] * w->kernel[1];
     d->taps = d->lines * w->kernel[2];
     d->rows = x->dim[0] * d->out[0] * d->out[1];
@@ -117,21 +150,37 @@ depthwise_init(depthwise_t *d, const infer_call_t *call)
     d->stride = w->dilation[2] == 1 && w->stride[2] < w->kernel[2]
                 ? w->stride[2] : w->kernel[2];
     d->pixels = (d->out[2] - 1) * d->stride + w->kernel[2];
+}
+
+
+static void
+split(depthwise_t *d)
+{
+    int64_t  slots, line, work;
+
+    slots = d->call->parallel != NULL ? (int64_t) d->call->parallel->slots
+                                      : 1;
+
+    if (d->strip != NULL) {
+        /* tasks side by side compute the lines between them twice */
+        d->chunk = d->channels;
+        d->rows_a_task = slots > 1 ? (d->rows - 1) / (2 * slots) + 1
+                                   : d->rows;
+        return;
+    }
 
     line = d->lines * d->in[2] * (int64_t) sizeof(float);
-    d->chunk = LINES_BYTES / line / 16 * 16;
+    d->chunk = LINES_BYTES / line / INFER_PANEL * INFER_PANEL;
     d->chunk = d->chunk < FEW_CHANNELS ? d->channels : d->chunk;
 
     work = d->out[2] * d->channels * d->taps;
-    d->rows_a_task = (call->parallel != NULL && call->parallel->slots > 1
-                      ? SMALL_TASK : LARGE_TASK) / work + 1;
+    d->rows_a_task = (slots > 1 ? SMALL_TASK : LARGE_TASK) / work + 1;
 }
 
 
 static void
 run_task(void *arg, size_t i, size_t slot)
 {
-    size_t                  panels;
     int64_t                 first, end;
     tables_t                t;
     const depthwise_t      *d = arg;
@@ -143,17 +192,15 @@ run_task(void *arg, size_t i, size_t slot)
     end = first + d->rows_a_task;
     end = end < d->rows ? end : d->rows;
 
-    panels = (size_t) (d->channels + INFER_PANEL - 1) / INFER_PANEL;
-
     k.line = t.line;
     k.width = (size_t) d->window->kernel[2];
     k.stride = (size_t) d->stride;
     k.taps = (size_t) d->taps;
     k.outputs = (size_t) d->out[2];
     k.channels = (size_t) d->channels;
-    k.panels = d->call->packed;
-    k.bias = k.panels + panels * INFER_PANEL * k.taps;
-    k.act = &d->call->param->conv.act;
+    k.panels = d->packed;
+    k.bias = k.panels + aligned(d->channels) * k.taps;
+    k.act = &d->conv->act;
 
     for (int64_t c = 0; c < d->channels; c += d->chunk) {
         k.first = (size_t) c;
@@ -174,10 +221,12 @@ tables_of(const depthwise_t *d, size_t slot)
     size_t    lines = (size_t) d->lines;
     tables_t  t;
 
-    t.line = infer_scratch(d->call, slot);
+    t.zeros = infer_scratch(d->call, slot);
+    t.input = t.zeros + aligned(d->channels);
+    t.line = (infer_line_f32_t *) (void *)
+             (t.input + (d->strip != NULL ? lines * d->line : 0));
     t.row = (int64_t *) (void *) (t.line + lines);
     t.pixel = (const float **) (void *) (t.row + lines);
-    t.zeros = (float *) (void *) (t.pixel + lines * (size_t) d->pixels);
 
     memset(t.row, 0xff, lines * sizeof(*t.row));
     memset(t.zeros, 0, (size_t) d->channels * sizeof(float));
@@ -239,7 +288,8 @@ find_lines(const depthwise_t *d, const tables_t *t, int64_t row)
 
             if (t->row[slot] != line) {
                 t->row[slot] = line;
-                fill_table(d, t, line, t->pixel + slot * d->pixels);
+                fill_table(d, t, input_line(d, t, line, slot),
+                           t->pixel + slot * d->pixels);
             }
         }
     }
@@ -248,16 +298,48 @@ find_lines(const depthwise_t *d, const tables_t *t, int64_t row)
 }
 
 
-/* The pixels of a line of the input, in the order of outputs and taps. */
+/* A line of the input, `row` counting through all images. */
+static const float *
+input_line(const depthwise_t *d, const tables_t *t, int64_t row,
+    int64_t slot)
+{
+    size_t             channels;
+    const float       *x;
+    infer_tile_f32_t   tile;
+
+    channels = (size_t) d->x->dim[d->x->rank - 1];
+    x = (const float *) d->x->data + (size_t) (row * d->in[2]) * channels;
+
+    if (d->strip == NULL) {
+        return x;
+    }
+
+    memset(&tile, 0, sizeof(tile));
+    tile.a = x;
+    tile.lda = channels;
+    tile.rows = (size_t) d->in[2];
+    tile.k = channels;
+    tile.panels = d->call->packed;
+    tile.n = (size_t) d->channels;
+    tile.bias = tile.panels + aligned(d->channels) * channels;
+    tile.c = t->input + (size_t) slot * d->line;
+    tile.ldc = tile.n;
+    tile.act = &d->strip->act;
+
+    d->call->kernels->tile_f32(&tile);
+
+    return tile.c;
+}
+
+
+/* The pixels of a line, in the order of outputs and taps. */
 static void
-fill_table(const depthwise_t *d, const tables_t *t, int64_t row,
+fill_table(const depthwise_t *d, const tables_t *t, const float *line,
     const float **pixel)
 {
     int64_t                taps, iw;
-    const float           *line;
     const infer_window_t  *w = d->window;
 
-    line = (const float *) d->x->data + row * d->in[2] * d->channels;
     for (int64_t ow = 0; ow < d->out[2]; ow++) {
         taps = ow + 1 < d->out[2] ? d->stride : w->kernel[2];
 

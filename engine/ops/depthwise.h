@@ -1,6 +1,6 @@
 /*
- * Depthwise convolution: one channel in and one out to a group.  The input is
- * read where it lies; what a window covers of the padding reads as zeros.
+ * Depthwise convolution: one channel in and one out to a group.  What a window
+ * covers of the padding reads as zeros.
  */
 
 #ifndef INFER_OPS_DEPTHWISE_H
@@ -16,7 +16,15 @@ infer_is_depthwise(int64_t groups, int64_t channels, int64_t outputs)
     return groups > 1 && groups == channels && groups == outputs;
 }
 
-size_t infer_depthwise_scratch(const infer_call_t *call);
-void infer_depthwise_run(const infer_call_t *call);
+/*
+ * strip: NULL for conv, whose input is read where it lies.  For strip, whose
+ * packed operands are those of the first convolution, then those of the
+ * second, a line of the first one's result is computed when it is needed, and
+ * given up with the last output that sees it.
+ */
+size_t infer_depthwise_scratch(const infer_call_t *call,
+    const infer_strip_t *strip);
+void infer_depthwise_run(const infer_call_t *call,
+    const infer_strip_t *strip);
 
 #endif /* INFER_OPS_DEPTHWISE_H */

@@ -47,9 +47,10 @@ struct infer_op_s {
 
     /*
      * Operators with weights: bytes of the packed form of the constant
-     * operands, and the packing itself (dst is 64-byte aligned).  Operands
-     * that were packed (in[1..3]) are not there when the operator runs.
+     * operands, in[1..n_packed], and the packing itself (dst is 64-byte
+     * aligned).  They are not there when the operator runs.
      */
+    int          n_packed;
     size_t     (*pack_size)(const infer_node_t *node);
     void       (*pack)(const infer_node_t *node, void *dst);
 
@@ -81,6 +82,7 @@ extern const infer_op_t  infer_op_expand;
 extern const infer_op_t  infer_op_gather;
 extern const infer_op_t  infer_op_resize;
 extern const infer_op_t  infer_op_affine;
+extern const infer_op_t  infer_op_strip;
 
 
 /* Elements of a tensor. */

@@ -39,6 +39,7 @@ typedef enum {
     INFER_OP_GATHER,
     INFER_OP_RESIZE,
     INFER_OP_AFFINE,
+    INFER_OP_STRIP,
     INFER_OPS
 } infer_op_id_t;
 
@@ -144,6 +145,16 @@ typedef struct {
     int32_t         winograd;          /* F(4x4, 3x3): see ops/winograd.h */
     infer_unary_t   act;
 } infer_conv_t;
+
+/*
+ * A convolution of single points and the depthwise one that reads its result,
+ * as one.  in: x (N, H, W, C); the first's w (D, C, 1, 1), bias or NULL, scale
+ * or NULL; the same three of the second.  out: (N, OH, OW, D).
+ */
+typedef struct {
+    infer_unary_t  act;                /* of the first */
+    infer_conv_t   conv;               /* the second */
+} infer_strip_t;
 
 /*
  * in: x (.., K); w constant of rank 2, (K, N), or (N, K) where w_rows_are_n;
@@ -327,6 +338,7 @@ typedef union {
     infer_pad_t        pad;
     infer_resize_t     resize;
     infer_affine_t     affine;
+    infer_strip_t      strip;
 } infer_param_t;
 
 #endif /* INFER_PARAM_H */
