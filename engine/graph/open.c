@@ -44,6 +44,7 @@ infer_graph_open(const char *path, const infer_load_options_t *options,
         || infer_pass_patterns(g) != 0
         || infer_pass_fuse(g) != 0
         || infer_pass_affine(g) != 0
+        || infer_pass_strip(g) != 0
         || infer_pass_winograd(g, options->winograd_budget) != 0)
     {
         infer_graph_close(g);

@@ -21,7 +21,12 @@
 #define TILES_4(X)           HEIGHTS_1(X, 4)
 #define TILES_8(X)
 
+#define DEPTHWISE_MAX        4
+#define DEPTHWISE_VARIANTS(X, K, S, LOAD)                                    \
+    X(1, K, S, LOAD) X(2, K, S, LOAD) X(3, K, S, LOAD) X(4, K, S, LOAD)
+
 #include "kernels/tile.h"
+#include "kernels/depthwise.h"
 #include "kernels/table.h"
 
 PEAK(6)

@@ -24,7 +24,14 @@
 #define TILES_4(X)           HEIGHTS_6(X, 4)
 #define TILES_8(X)           HEIGHTS_1(X, 8)
 
+/* Widths of pictures are mostly multiples of 7. */
+#define DEPTHWISE_MAX        7
+#define DEPTHWISE_VARIANTS(X, K, S, LOAD)                                    \
+    X(1, K, S, LOAD) X(2, K, S, LOAD) X(3, K, S, LOAD) X(4, K, S, LOAD)      \
+    X(5, K, S, LOAD) X(6, K, S, LOAD) X(7, K, S, LOAD)
+
 #include "kernels/tile.h"
+#include "kernels/depthwise.h"
 #include "kernels/table.h"
 
 PEAK(14)

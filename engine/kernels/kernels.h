@@ -52,30 +52,43 @@ typedef struct {
     const infer_unary_t  *act;
 } infer_tile_f32_t;
 
+/* A line of a window. */
+typedef struct {
+    const float *const  *pixel;         /* of the first tap for the first
+                                           output, and those that follow;
+                                           zeros for padding */
+    size_t               tap;           /* number of its first tap */
+} infer_line_f32_t;
+
+/*
+ * Neighbouring outputs of a depthwise convolution, channels j = first ..
+ * last - 1: c[i][j] = act(bias[j] + sum of pixel[i * stride + t][j]
+ * * w[tap + t][j] over all lines and their taps t + residual[i][j]).  The
+ * panels are those of a product with a tap for k and a channel for n.
+ */
+typedef struct {
+    const infer_line_f32_t  *line;
+    size_t                   lines;
+    size_t                   width;     /* taps of a line */
+    size_t                   stride;    /* pixels from output to output */
+    size_t                   taps;      /* in a panel */
+    size_t                   outputs;
+    size_t                   channels;  /* of c and residual */
+    size_t                   first;     /* a multiple of 16 */
+    size_t                   last;      /* a multiple of 16, or channels */
+    const float             *panels;
+    const float             *bias;      /* channels padded to 16 */
+    const float             *residual;  /* outputs x channels; NULL: none */
+    float                   *c;         /* outputs x channels */
+    const infer_unary_t     *act;
+} infer_depthwise_f32_t;
+
 /* A tap of a window: the channels that it reads. */
 typedef struct {
     const float          *x;            /* for the first output */
     size_t                step;         /* floats to those of the next; 0
                                            where x are zeros (padding) */
 } infer_tap_f32_t;
-
-/*
- * `width` neighbouring outputs of a depthwise convolution, all channels:
- * c[i][j] = act(bias[j] + sum_t tap[t].x[i * step + j] * w[t][j]
- * + residual[i][j]).  The panels are those of a product with a tap for k and
- * a channel for n.
- */
-typedef struct {
-    const infer_tap_f32_t  *tap;
-    size_t                  taps;
-    size_t                  width;
-    size_t                  channels;
-    const float            *panels;
-    const float            *bias;       /* channels padded to 16 */
-    const float            *residual;   /* width x channels; NULL: none */
-    float                  *c;          /* width x channels */
-    const infer_unary_t    *act;
-} infer_depthwise_f32_t;
 
 /*
  * `width` neighbouring outputs of a pool, all channels: c[i][j] is the

@@ -14,7 +14,11 @@
 #define TILES_4(X)
 #define TILES_8(X)
 
+#define DEPTHWISE_MAX        1
+#define DEPTHWISE_VARIANTS(X, K, S, LOAD)  X(1, K, S, LOAD)
+
 #include "kernels/tile.h"
+#include "kernels/depthwise.h"
 #include "kernels/table.h"
 
 PEAK(2)

@@ -1,8 +1,7 @@
 /*
  * The product: the register tile that every convolution and fully connected
- * layer ends in, and its companion for depthwise convolutions.  Contracts:
- * kernels.h.  Written over a vec_*.h, which is included before, as are
- * vec_math.h and rows.h.
+ * layer ends in.  Contracts: kernels.h.  Written over a vec_*.h, which is
+ * included before, as are vec_math.h and rows.h.
  *
  * Accumulators are named variables made by macros, one variant for each
  * number of rows: gcc keeps names in registers where it spills an array.
@@ -54,7 +53,7 @@
 #define PANELS_8(X, i)  PANELS_4(X, i) X(4, i) X(5, i) X(6, i) X(7, i)
 
 
-/* ---- parts that tile and depthwise share ------------------------------ */
+/* ---- parts that depthwise.h shares ---------------------------------- */
 
 /* Accumulator acc<row>_<panel>, mask m<panel>; c and r point at column 0. */
 #define DECLARE(i, P)          PANELS_##P(DECLARE1, i)
@@ -343,85 +342,6 @@ tile_f32(const infer_tile_f32_t *t)
                               stride);
         }
     }
-}
-
-
-/* ---- depthwise -------------------------------------------------------- */
-
-/* A masked load costs as much as a product: only where channels end. */
-#define TAP_FULL(i, P)  ACC(0, i, v_fma(v_load(x + i * step), w0, acc##i##_0))
-#define TAP_TAIL(i, P)                                                       \
-    ACC(0, i, v_fma(v_load_m(x + i * step, m0), w0, acc##i##_0))
-
-/* R outputs from number x0 on, 16 channels from j on. */
-#define DEPTHWISE(R, TAP)                                                    \
-static void                                                                  \
-depthwise_##TAP##_##R(const infer_depthwise_f32_t *d, size_t x0, size_t j)   \
-{                                                                            \
-    size_t        ldc = d->channels;                                         \
-    size_t        ldr = ldc;                                                 \
-    size_t        n = ldc - j;                                               \
-    float        *c = d->c + x0 * ldc + j;                                   \
-    const float  *r = d->residual ? d->residual + x0 * ldc + j : NULL;       \
-    const float  *w = d->panels + j * d->taps;                               \
-    const float  *bias = d->bias + j;                                        \
-                                                                             \
-    PANELS_1(BIAS, )                                                         \
-    PANELS_1(MASK, )                                                         \
-    ROWS_##R(DECLARE, 1)                                                     \
-                                                                             \
-    for (size_t t = 0; t < d->taps; t++, w += 16) {                          \
-        size_t        step = d->tap[t].step;                                 \
-        const float  *x = d->tap[t].x + x0 * step + j;                       \
-        vf            w0 = v_load(w);                                        \
-                                                                             \
-        ROWS_##R(TAP, 1)                                                     \
-    }                                                                        \
-                                                                             \
-    EPILOGUE(R, 1, d->act);                                                  \
-}
-
-DEPTHWISE(8, TAP_FULL)
-DEPTHWISE(4, TAP_FULL)
-DEPTHWISE(2, TAP_FULL)
-DEPTHWISE(1, TAP_FULL)
-DEPTHWISE(8, TAP_TAIL)
-DEPTHWISE(4, TAP_TAIL)
-DEPTHWISE(2, TAP_TAIL)
-DEPTHWISE(1, TAP_TAIL)
-
-
-#define DEPTHWISE_WIDTHS(TAP)                                                \
-    { depthwise_##TAP##_1, depthwise_##TAP##_2, depthwise_##TAP##_4,         \
-      depthwise_##TAP##_8 }
-
-static void
-depthwise_f32(const infer_depthwise_f32_t *d)
-{
-    static void (*const  full[4])(const infer_depthwise_f32_t *d, size_t x0,
-                                  size_t j) = DEPTHWISE_WIDTHS(TAP_FULL);
-    static void (*const  tail[4])(const infer_depthwise_f32_t *d, size_t x0,
-                                  size_t j) = DEPTHWISE_WIDTHS(TAP_TAIL);
-    size_t               left, j;
-    int                  log;
-
-    assert(d->taps > 0 && d->channels > 0);
-
-    /* channels inside: memory is read in the order in which it lies */
-    for (size_t x = 0; x < d->width; x += (size_t) 1 << log) {
-        left = d->width - x;
-        log = left >= 8 ? 3 : left >= 4 ? 2 : left >= 2;
-
-        for (j = 0; j + 16 <= d->channels; j += 16) {
-            full[log](d, x, j);
-        }
-
-        if (j < d->channels) {
-            tail[log](d, x, j);
-        }
-    }
-
-    finish_act(d->act, d->c, d->channels, d->width, d->channels);
 }
 
 #endif /* INFER_KERNELS_TILE_H */

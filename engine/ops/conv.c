@@ -2,8 +2,8 @@
  * Convolution over (N, D, H, W, C); with fewer spatial dimensions the leading
  * ones are 1.
  *
- * Depthwise (one channel in and out to a group) has a kernel of its own that
- * reads the input in place.  All others are products: a row holds what one
+ * Depthwise (one channel in and out to a group) has a kernel of its own
+ * (ops/depthwise.c).  All others are products: a row holds what one
  * output's window covers, K = (kd, kh, kw, c), with zeros for the padding;
  * where the window is a single point, the input is that matrix already, and
  * few channels are read from padded lines (ops/lines.c) instead.  Where
@@ -12,14 +12,11 @@
 
 #include <string.h>
 
+#include "ops/depthwise.h"
 #include "ops/gate.h"
 #include "ops/lines.h"
 #include "ops/product.h"
 #include "ops/winograd.h"
-
-
-/* Multiply-accumulates of a depthwise task. */
-#define DEPTHWISE_TASK  ((size_t) 128 << 10)
 
 
 typedef struct {
@@ -36,7 +33,6 @@ typedef struct {
     int64_t                groups;
     int64_t                group;          /* channels of one: C / groups */
     int64_t                taps;           /* of the window */
-    size_t                 tasks;          /* depthwise */
 } conv_t;
 
 /* Taps first .. end - 1 of a window along one dimension. */
@@ -52,7 +48,6 @@ static int output_size(infer_graph_t *g, const infer_node_t *node, int i,
     infer_dim_t in, infer_dim_t *out);
 static int check_padded(infer_graph_t *g, const infer_node_t *node);
 static int64_t spatial(const infer_value_t *w);
-static int is_depthwise(int64_t groups, int64_t channels, int64_t outputs);
 static infer_weights_t weights_of(const infer_node_t *node);
 static void conv_init(conv_t *conv, const infer_call_t *call);
 static infer_product_t product_of(const conv_t *conv);
@@ -66,14 +61,6 @@ static inline float *zeros(float *dst, int64_t n);
 static inline float *copy(float *dst, const float *src, int64_t n);
 static void advance(const conv_t *conv, int64_t *at);
 static taps_t taps_inside(const conv_t *conv, int i, int64_t o);
-static void depthwise_run(const conv_t *conv);
-static size_t depthwise_height(const conv_t *conv);
-static void depthwise_rows(void *arg, size_t i, size_t slot);
-static void depthwise_row(const conv_t *conv, size_t row,
-    infer_tap_f32_t *tap, const float *padding);
-static int covered(const conv_t *conv, int64_t ow);
-static void depthwise_taps(const conv_t *conv, const int64_t *at,
-    infer_tap_f32_t *tap, const float *padding);
 
 
 /* ---- the shape rule --------------------------------------------------- */
@@ -261,14 +248,6 @@ spatial(const infer_value_t *w)
 }
 
 
-static int
-is_depthwise(int64_t groups, int64_t channels, int64_t outputs)
-{
-    return groups > 1 && groups == channels && groups == outputs;
-}
-
-
-/* Depthwise is packed as one group with a channel for each output. */
 static infer_weights_t
 weights_of(const infer_node_t *node)
 {
@@ -283,9 +262,9 @@ weights_of(const infer_node_t *node)
     w.depth = w.taps;
     w.tap_step = 1;
 
-    if (is_depthwise(node->param.conv.groups,
-                     node->param.conv.groups * v->dim[1].base,
-                     v->dim[0].base))
+    if (infer_is_depthwise(node->param.conv.groups,
+                           node->param.conv.groups * v->dim[1].base,
+                           v->dim[0].base))
     {
         w.groups = 1;
     }
@@ -354,9 +333,8 @@ conv_scratch(const infer_call_t *call)
 
     conv_init(&conv, call);
 
-    if (is_depthwise(conv.groups, conv.channels, conv.outputs)) {
-        return (size_t) conv.taps * sizeof(infer_tap_f32_t)
-               + (size_t) conv.channels * sizeof(float);
+    if (infer_is_depthwise(conv.groups, conv.channels, conv.outputs)) {
+        return infer_depthwise_scratch(call, NULL);
     }
 
     product = product_of(&conv);
@@ -383,8 +361,8 @@ conv_run(const infer_call_t *call)
 
     conv_init(&conv, call);
 
-    if (is_depthwise(conv.groups, conv.channels, conv.outputs)) {
-        depthwise_run(&conv);
+    if (infer_is_depthwise(conv.groups, conv.channels, conv.outputs)) {
+        infer_depthwise_run(call, NULL);
         return;
     }
 
@@ -402,7 +380,7 @@ conv_strided(const infer_call_t *call)
     conv_init(&conv, call);
 
     return infer_product_strided(call)
-           && !is_depthwise(conv.groups, conv.channels, conv.outputs);
+           && !infer_is_depthwise(conv.groups, conv.channels, conv.outputs);
 }
 
 
@@ -625,144 +603,6 @@ taps_inside(const conv_t *conv, int i, int64_t o)
 }
 
 
-/* ---- depthwise -------------------------------------------------------- */
-
-static void
-depthwise_run(const conv_t *conv)
-{
-    conv_t  c = *conv;
-    size_t  work;
-
-    work = (size_t) (c.out[2] * c.channels * c.taps);
-
-    c.tasks = infer_tasks(c.call, depthwise_height(&c),
-                          DEPTHWISE_TASK / work + 1);
-
-    infer_parallel_for(c.call, depthwise_rows, &c, c.tasks);
-}
-
-
-/* Rows of outputs, of all images. */
-static size_t
-depthwise_height(const conv_t *conv)
-{
-    return (size_t) (conv->batch * conv->out[0] * conv->out[1]);
-}
-
-
-static void
-depthwise_rows(void *arg, size_t i, size_t slot)
-{
-    float            *padding;
-    size_t            rows, row, end;
-    const conv_t     *conv = arg;
-    infer_tap_f32_t  *tap;
-
-    tap = infer_scratch(conv->call, slot);
-    padding = (float *) (tap + conv->taps);
-    zeros(padding, conv->channels);
-
-    rows = depthwise_height(conv);
-    row = infer_task_first(rows, conv->tasks, i);
-    end = infer_task_first(rows, conv->tasks, i + 1);
-
-    for ( ; row < end; row++) {
-        depthwise_row(conv, row, tap, padding);
-    }
-}
-
-
-/*
- * One row of outputs: those whose window lies inside the line are done
- * together, the others one by one, since their taps differ.
- */
-static void
-depthwise_row(const conv_t *conv, size_t row, infer_tap_f32_t *tap,
-    const float *padding)
-{
-    size_t                  offset, panels;
-    int64_t                 at[4], width;
-    const infer_call_t     *call = conv->call;
-    infer_depthwise_f32_t   d;
-
-    panels = (size_t) (conv->channels + INFER_PANEL - 1) / INFER_PANEL;
-
-    d.tap = tap;
-    d.taps = (size_t) conv->taps;
-    d.channels = (size_t) conv->channels;
-    d.panels = call->packed;
-    d.bias = d.panels + panels * INFER_PANEL * d.taps;
-    d.act = &call->param->conv.act;
-
-    at[1] = (int64_t) row % conv->out[1];
-    at[0] = (int64_t) row / conv->out[1] % conv->out[0];
-    at[3] = (int64_t) row / conv->out[1] / conv->out[0];
-
-    for (at[2] = 0; at[2] < conv->out[2]; at[2] += width) {
-        width = covered(conv, at[2]) ? 1 : 0;
-
-        while (width > 0 && at[2] + width < conv->out[2]
-               && covered(conv, at[2] + width))
-        {
-            width++;
-        }
-
-        width += width == 0;
-        offset = (row * (size_t) conv->out[2] + (size_t) at[2]) * d.channels;
-
-        d.width = (size_t) width;
-        d.c = conv->y + offset;
-        d.residual = conv->residual ? conv->residual + offset : NULL;
-
-        depthwise_taps(conv, at, tap, padding);
-        call->kernels->depthwise_f32(&d);
-    }
-}
-
-
-/* Whether all taps of output ow lie inside the line. */
-static int
-covered(const conv_t *conv, int64_t ow)
-{
-    taps_t  t = taps_inside(conv, 2, ow);
-
-    return t.first == 0 && t.end == conv->window->kernel[2];
-}
-
-
-/* The taps of the outputs from `at` on. */
-static void
-depthwise_taps(const conv_t *conv, const int64_t *at, infer_tap_f32_t *tap,
-    const float *padding)
-{
-    int64_t                pos, pixel;
-    int64_t                k[3];
-    const infer_window_t  *w = conv->window;
-
-    for (int64_t t = 0; t < conv->taps; t++) {
-        k[2] = t % w->kernel[2];
-        k[1] = t / w->kernel[2] % w->kernel[1];
-        k[0] = t / w->kernel[2] / w->kernel[1];
-        pixel = at[3];
-
-        for (int i = 0; i < 3 && pixel >= 0; i++) {
-            pos = at[i] * w->stride[i] - w->before[i]
-                  + k[i] * w->dilation[i];
-            pixel = pos < 0 || pos >= conv->in[i]
-                    ? -1 : pixel * conv->in[i] + pos;
-        }
-
-        tap[t].x = padding;
-        tap[t].step = 0;
-
-        if (pixel >= 0) {
-            tap[t].x = conv->x + pixel * conv->channels;
-            tap[t].step = (size_t) (w->stride[2] * conv->channels);
-        }
-    }
-}
-
-
 const infer_op_t  infer_op_conv = {
     .name = "conv",
     .shape = conv_shape,
@@ -770,6 +610,7 @@ const infer_op_t  infer_op_conv = {
     .strided = conv_strided,
     .scratch = conv_scratch,
     .pack_size = conv_pack_size,
+    .n_packed = INFER_IN_SCALE,
     .pack = conv_pack,
     .macs = conv_macs
 };

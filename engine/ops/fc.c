@@ -145,6 +145,7 @@ const infer_op_t  infer_op_fc = {
     .strided = infer_product_strided,
     .scratch = fc_scratch,
     .pack_size = fc_pack_size,
+    .n_packed = INFER_IN_SCALE,
     .pack = fc_pack,
     .macs = fc_macs
 };

@@ -57,11 +57,12 @@ struct infer_op_s {
 
     /*
      * Operators with weights: bytes of the packed form of the constant
-     * operands, and the packing itself (dst is 64-byte aligned).  Operands
-     * that were packed (see infer_op_packs) are not there when the operator
-     * runs; in a model file only their dtype and shape are, so that the shape
-     * rule and pack_size must not read their data.
+     * operands, in[1..n_packed], and the packing itself (dst is 64-byte
+     * aligned).  They are not there when the operator runs; in a model file
+     * only their dtype and shape are, so that the shape rule and pack_size
+     * must not read their data.
      */
+    int          n_packed;
     size_t     (*pack_size)(const infer_node_t *node);
     void       (*pack)(const infer_node_t *node, void *dst);
 
@@ -93,13 +94,14 @@ extern const infer_op_t  infer_op_expand;
 extern const infer_op_t  infer_op_gather;
 extern const infer_op_t  infer_op_resize;
 extern const infer_op_t  infer_op_affine;
+extern const infer_op_t  infer_op_strip;
 
 
-/* Whether an operator packs this operand: those with weights 1 to 3. */
+/* Whether an operator packs this operand. */
 static inline int
 infer_op_packs(const infer_op_t *op, int operand)
 {
-    return op->pack != NULL && operand >= 1 && operand <= 3;
+    return operand >= 1 && operand <= op->n_packed;
 }
 
 /* Elements of a tensor. */

@@ -247,7 +247,9 @@ test_conv_sizes(void)
         { "three channels", 1, 40, 3, 32, 7, 2, 1 },
         { "many small rows", 2, 40, 8, 20, 1, 1, 1 },
         { "groups", 1, 10, 64, 64, 3, 1, 32 },
-        { "wide depthwise", 1, 20, 100, 100, 3, 1, 100 }
+        { "wide depthwise", 1, 20, 100, 100, 3, 1, 100 },
+        { "depthwise, some channels at a time", 2, 9, 600, 600, 3, 1, 600 },
+        { "depthwise, stride 2", 1, 31, 72, 72, 5, 2, 72 }
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
