@@ -101,6 +101,14 @@ packages:
 packages-test: packages
 	$(call install,$(PACKAGES_TEST))
 
+# The package would start a server: only its promtool is taken.
+$(BUILD)/promtool:
+	@mkdir -p $(@D)/prometheus
+	@cd $(@D)/prometheus && apt-get download -q prometheus \
+	    && dpkg-deb -x prometheus_*.deb .
+	@mv $(@D)/prometheus/usr/bin/promtool $@
+	@rm -r $(@D)/prometheus
+
 packages-models: packages-test
 	$(call install,$(PACKAGES_MODELS))
 	$(call install_command,npm,nodejs npm)
@@ -193,9 +201,10 @@ test: packages-test
 test-asan: packages-test
 	@$(MAKE) SAN=1 test-all
 
-test-all: all $(UNIT)
+test-all: all $(UNIT) $(BUILD)/promtool
 	prove --timer -e '' $(UNIT)
 	INFER='$(abspath $(BUILD))/infer' \
+	PROMTOOL='$(abspath $(BUILD))/promtool' \
 	TEST_NGINX_LOAD_MODULES='$(abspath $(MODULE))' \
 	    prove --timer t/*.t
 

@@ -21,7 +21,7 @@
 
 
 #define INFER_PANEL      16       /* output channels in a weight panel */
-#define INFER_TILE_ROWS  14       /* rows of the largest register tile */
+#define INFER_TILE_ROWS  12       /* of two register tiles, most often */
 
 
 /*
@@ -42,9 +42,9 @@ typedef struct {
                                            which begin with the bias */
     size_t                n;            /* columns to store */
     const float          *bias;         /* n rounded up to a panel */
-    const float          *next;         /* half as many weights as are used
-                                           here, to be fetched for a later
-                                           call; NULL: none */
+    const float          *next;         /* a later call's panels, as far apart,
+                                           of which some are fetched; NULL:
+                                           none */
     const float          *residual;     /* NULL: none */
     size_t                ldr;
     float                *c;
@@ -88,6 +88,7 @@ typedef struct {
     size_t                  channels;
     int                     sum;
     float                  *c;          /* width x channels */
+    size_t                  ldc;        /* floats from output to output */
 } infer_pool_f32_t;
 
 /*
@@ -130,8 +131,8 @@ typedef struct {
 typedef struct {
     const char  *name;
 
-    /* How many rows tile_f32 is best given at a time, at most: those of one
-       register tile, or of a few low ones. */
+    /* Rows that tile_f32 is best given at least; the more at a time, the
+       less often weights are read. */
     size_t       tile_rows;
 
     void       (*tile_f32)(const infer_tile_f32_t *t);
@@ -152,7 +153,8 @@ typedef struct {
                              size_t a_step, const float *b, size_t b_step,
                              float *y, size_t n);
 
-    /* y[i][j] = act(x[i][j] * scale[j] + offset[j]); x is rows x n. */
+    /* y[i][j] = act(x[i][j] * scale[j] + offset[j]); x is rows x n; offset
+       NULL: zeros. */
     void       (*affine_f32)(const infer_unary_t *act, const float *x,
                              size_t rows, size_t n, const float *scale,
                              const float *offset, float *y, size_t ldy);

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "ops/gate.h"
 #include "ops/lines.h"
 #include "ops/product.h"
 #include "ops/winograd.h"
@@ -35,7 +36,7 @@ typedef struct {
     int64_t                groups;
     int64_t                group;          /* channels of one: C / groups */
     int64_t                taps;           /* of the window */
-    int64_t                rows_a_task;    /* depthwise */
+    size_t                 tasks;          /* depthwise */
 } conv_t;
 
 /* Taps first .. end - 1 of a window along one dimension. */
@@ -66,6 +67,7 @@ static inline float *copy(float *dst, const float *src, int64_t n);
 static void advance(const conv_t *conv, int64_t *at);
 static taps_t taps_inside(const conv_t *conv, int i, int64_t o);
 static void depthwise_run(const conv_t *conv);
+static size_t depthwise_height(const conv_t *conv);
 static void depthwise_rows(void *arg, size_t i, size_t slot);
 static void depthwise_row(const conv_t *conv, size_t row,
     infer_tap_f32_t *tap, const float *padding);
@@ -83,10 +85,11 @@ conv_shape(infer_graph_t *g, const infer_node_t *node)
     infer_dim_t           dim[INFER_MAX_RANK];
     const infer_value_t  *x, *w;
 
-    if (infer_check_operands(g, node, 2, INFER_IN_PRODUCT, 1) != 0
+    if (infer_check_operands(g, node, 2, INFER_IN_CONV, 1) != 0
         || infer_product_check_weights(g, node) != 0
         || check_operands(g, node) != 0
-        || check_window(g, node) != 0)
+        || check_window(g, node) != 0
+        || infer_gate_check(g, node) != 0)
     {
         return -1;
     }
@@ -391,6 +394,18 @@ conv_run(const infer_call_t *call)
 }
 
 
+static int
+conv_strided(const infer_call_t *call)
+{
+    conv_t  conv;
+
+    conv_init(&conv, call);
+
+    return infer_product_strided(call)
+           && !is_depthwise(conv.groups, conv.channels, conv.outputs);
+}
+
+
 static void
 conv_init(conv_t *conv, const infer_call_t *call)
 {
@@ -421,15 +436,8 @@ conv_init(conv_t *conv, const infer_call_t *call)
 static infer_product_t
 product_of(const conv_t *conv)
 {
-    int                    point = 1;
-    const infer_call_t    *call = conv->call;
-    infer_product_t        p;
-    const infer_window_t  *w = conv->window;
-
-    for (int i = 0; i < 3; i++) {
-        point = point && w->kernel[i] == 1 && w->stride[i] == 1
-                && w->before[i] == 0 && w->after[i] == 0;
-    }
+    const infer_call_t  *call = conv->call;
+    infer_product_t      p;
 
     p.groups = (size_t) conv->groups;
     p.rows = (size_t) (conv->batch * conv->out[0] * conv->out[1]
@@ -439,11 +447,17 @@ product_of(const conv_t *conv)
     p.packed = call->packed;
     p.residual = conv->residual;
     p.c = conv->y;
+    p.ldc = infer_out_ld(call);
     p.act = &call->param->conv.act;
     p.a = conv->x;
     p.lda = (size_t) conv->channels;
-    p.gather = point ? NULL : gather;
+    p.gather = infer_window_is_point(conv->window) ? NULL : gather;
     p.source = conv;
+
+    if (infer_gate_of(call) != NULL) {
+        p.gather = infer_gate_gather;
+        p.source = call;
+    }
 
     return p;
 }
@@ -616,16 +630,23 @@ taps_inside(const conv_t *conv, int i, int64_t o)
 static void
 depthwise_run(const conv_t *conv)
 {
-    conv_t   c = *conv;
-    int64_t  rows, work;
+    conv_t  c = *conv;
+    size_t  work;
 
-    rows = c.batch * c.out[0] * c.out[1];
-    work = c.out[2] * c.channels * c.taps;
+    work = (size_t) (c.out[2] * c.channels * c.taps);
 
-    c.rows_a_task = (int64_t) DEPTHWISE_TASK / work + 1;
+    c.tasks = infer_tasks(c.call, depthwise_height(&c),
+                          DEPTHWISE_TASK / work + 1);
 
-    infer_parallel_for(c.call, depthwise_rows, &c,
-                       (size_t) ((rows + c.rows_a_task - 1) / c.rows_a_task));
+    infer_parallel_for(c.call, depthwise_rows, &c, c.tasks);
+}
+
+
+/* Rows of outputs, of all images. */
+static size_t
+depthwise_height(const conv_t *conv)
+{
+    return (size_t) (conv->batch * conv->out[0] * conv->out[1]);
 }
 
 
@@ -633,7 +654,7 @@ static void
 depthwise_rows(void *arg, size_t i, size_t slot)
 {
     float            *padding;
-    size_t            row, end;
+    size_t            rows, row, end;
     const conv_t     *conv = arg;
     infer_tap_f32_t  *tap;
 
@@ -641,10 +662,9 @@ depthwise_rows(void *arg, size_t i, size_t slot)
     padding = (float *) (tap + conv->taps);
     zeros(padding, conv->channels);
 
-    row = i * (size_t) conv->rows_a_task;
-    end = (size_t) (conv->batch * conv->out[0] * conv->out[1]);
-    end = end - row < (size_t) conv->rows_a_task
-          ? end : row + (size_t) conv->rows_a_task;
+    rows = depthwise_height(conv);
+    row = infer_task_first(rows, conv->tasks, i);
+    end = infer_task_first(rows, conv->tasks, i + 1);
 
     for ( ; row < end; row++) {
         depthwise_row(conv, row, tap, padding);
@@ -747,6 +767,7 @@ const infer_op_t  infer_op_conv = {
     .name = "conv",
     .shape = conv_shape,
     .run = conv_run,
+    .strided = conv_strided,
     .scratch = conv_scratch,
     .pack_size = conv_pack_size,
     .pack = conv_pack,

@@ -407,8 +407,10 @@ product_f32(const matmul_t *m, const float *a, const float *b, float *c,
 
     memset(bias, 0, m->columns * sizeof(float));
 
-    blocks = (end - row + m->call->kernels->tile_rows - 1)
-             / m->call->kernels->tile_rows;
+    /* copied rows are few at a time */
+    blocks = m->ld ? (end - row + m->call->kernels->tile_rows - 1)
+                     / m->call->kernels->tile_rows
+                   : 1;
     rows = (end - row + blocks - 1) / blocks;
 
     tile.lda = m->ld ? m->ld : m->k;

@@ -20,6 +20,8 @@ typedef struct {
     infer_tensor_t         **out;
     int                      n_in;
     int                      n_out;
+    size_t                   ld;         /* elements from row to row of
+                                            out[0]: see strided; 0: dense */
     const void              *packed;     /* what pack() wrote; 64-byte
                                             aligned; NULL without pack */
     const infer_kernels_t   *kernels;
@@ -41,6 +43,14 @@ struct infer_op_s {
 
     /* Computes out from in.  Cannot fail. */
     void       (*run)(const infer_call_t *call);
+
+    /*
+     * Whether run() can leave call->ld elements from row to row of out[0],
+     * rows being along the last dimension: such a result is some columns of
+     * a wider tensor, into which others write theirs.  Looks at shapes and
+     * param only; NULL: never.
+     */
+    int        (*strided)(const infer_call_t *call);
 
     /* Bytes of scratch for each slot; NULL: none. */
     size_t     (*scratch)(const infer_call_t *call);
@@ -103,6 +113,15 @@ infer_numel(const infer_tensor_t *t)
     }
 
     return n;
+}
+
+/* Elements from row to row of out[0], which has dimensions. */
+static inline size_t
+infer_out_ld(const infer_call_t *call)
+{
+    const infer_tensor_t  *y = call->out[0];
+
+    return call->ld != 0 ? call->ld : (size_t) y->dim[y->rank - 1];
 }
 
 /* call->parallel, or a plain loop on slot 0 where there is none. */

@@ -141,9 +141,10 @@ typedef struct {
 /*
  * in: x (N, spatial.., C); w constant (O, C / groups, spatial..), the order
  * of ONNX and PyTorch; bias (O) or NULL; scale (O) or NULL; residual of the
- * output's shape or NULL.  out: (N, spatial.., O):
- *     act(sum(x * w * scale) + bias + residual)
- * scale is multiplied into the weights when they are packed (a folded batch
+ * output's shape or NULL; gate (N, 1.., C) or NULL, where the window is one
+ * point and there is one group.  out: (N, spatial.., O):
+ *     act(sum(x * gate * w * scale) + bias + residual)
+ * x * gate is rounded.  scale is multiplied into the weights when they are packed (a folded batch
  * normalisation needs no second copy of the weights); bias is not scaled.
  */
 typedef struct {

@@ -15,7 +15,9 @@ typedef struct {
     size_t    offset;             /* in the arena */
     uint32_t  first;
     uint32_t  last;
-    uint32_t  root;               /* the tensor whose memory it is */
+    uint32_t  root;               /* the tensor whose memory it is, */
+    size_t    column;             /* and where it begins therein: bytes */
+    uint32_t  uses;               /* by nodes and as an output */
     uint32_t  placed;             /* whether it needs memory in the arena */
 } infer_place_t;
 

@@ -25,7 +25,12 @@ static int check_batch(const infer_session_t *s, infer_error_t *err);
 static int allocate_image(infer_session_t *s, infer_error_t *err);
 static int resolve_tensors(infer_session_t *s, infer_error_t *err);
 static int plan_arena(infer_session_t *s, infer_error_t *err);
+static unsigned char *address(const infer_session_t *s,
+    const infer_place_t *place, uint32_t i);
 static void lives(const infer_session_t *s, infer_place_t *place);
+static void columns(infer_session_t *s, infer_place_t *place);
+static void column(infer_session_t *s, infer_place_t *place, uint32_t x,
+    uint32_t y, size_t first);
 static void overwrite(const infer_session_t *s, infer_place_t *place);
 static uint32_t root_of(const infer_place_t *place, uint32_t i);
 static void resolve_steps(infer_session_t *s);
@@ -62,8 +67,7 @@ infer_session_create(const infer_model_t *model, size_t batch, size_t slots,
     if (check_batch(s, err) != 0
         || allocate_tables(s, err) != 0
         || resolve_tensors(s, err) != 0
-        || allocate_image(s, err) != 0
-        || plan_arena(s, err) != 0)
+        || allocate_image(s, err) != 0)
     {
         infer_session_free(s);
         return NULL;
@@ -71,7 +75,7 @@ infer_session_create(const infer_model_t *model, size_t batch, size_t slots,
 
     resolve_steps(s);
 
-    if (allocate_scratch(s, err) != 0) {
+    if (plan_arena(s, err) != 0 || allocate_scratch(s, err) != 0) {
         infer_session_free(s);
         return NULL;
     }
@@ -257,7 +261,6 @@ static int
 plan_arena(infer_session_t *s, infer_error_t *err)
 {
     size_t          size;
-    uint32_t        root;
     infer_place_t  *place;
 
     place = calloc(s->model->n_values + 1, sizeof(*place));
@@ -266,6 +269,7 @@ plan_arena(infer_session_t *s, infer_error_t *err)
     }
 
     lives(s, place);
+    columns(s, place);
     overwrite(s, place);
 
     size = infer_plan_arena(place, s->model->n_values);
@@ -287,16 +291,30 @@ plan_arena(infer_session_t *s, infer_error_t *err)
 
     for (uint32_t i = 0; i < s->model->n_values; i++) {
         if (value_at(s, i)->data == 0) {
-            root = root_of(place, i);
-            s->tensor[i].data = s->tensor[root].data != NULL
-                                ? s->tensor[root].data
-                                : s->arena + place[root].offset;
+            s->tensor[i].data = address(s, place, i);
         }
     }
 
     free(place);
 
     return 0;
+}
+
+
+static unsigned char *
+address(const infer_session_t *s, const infer_place_t *place, uint32_t i)
+{
+    size_t          column = 0;
+    unsigned char  *data;
+
+    while (place[i].root != i) {
+        column += place[i].column;
+        i = place[i].root;
+    }
+
+    data = s->tensor[i].data;
+
+    return (data != NULL ? data : s->arena + place[i].offset) + column;
 }
 
 
@@ -333,6 +351,7 @@ lives(const infer_session_t *s, infer_place_t *place)
         for (uint32_t k = 0; k < node->n_in; k++) {
             if (operand[k] != INFER_MODEL_NONE) {
                 place[place[operand[k]].root].last = i;
+                place[operand[k]].uses++;
             }
         }
 
@@ -360,6 +379,77 @@ lives(const infer_session_t *s, infer_place_t *place)
 
     for (uint32_t i = 0; i < m->n_outputs; i++) {
         place[place[port[i].value].root].last = n;
+        place[port[i].value].uses++;
+    }
+}
+
+
+/*
+ * What a concat joins along the last dimension is computed where it belongs:
+ * as some columns of the result.  The last concat comes first, since its
+ * operands may be results of others.
+ */
+static void
+columns(infer_session_t *s, infer_place_t *place)
+{
+    size_t                     first;
+    const uint32_t            *operand;
+    const infer_tensor_t      *x, *y;
+    const infer_model_node_t  *node;
+
+    for (uint32_t i = s->model->n_nodes; i > 0; i--) {
+        node = node_at(s, i - 1);
+        operand = operands_of(s, node);
+        y = s->step[i - 1].out[0];
+        first = 0;
+
+        if (node->op != INFER_OP_CONCAT
+            || node->param.axis.axis != y->rank - 1)
+        {
+            continue;
+        }
+
+        for (uint32_t k = 0; k < node->n_in; k++) {
+            x = &s->tensor[operand[k]];
+
+            if (infer_numel(x) != 0) {
+                column(s, place, operand[k], operand[node->n_in], first);
+            }
+
+            first += (size_t) x->dim[x->rank - 1]
+                     * infer_dtype_size(x->dtype);
+        }
+    }
+}
+
+
+/* If it can be done: x becomes y's columns from byte `first` of a row on. */
+static void
+column(infer_session_t *s, infer_place_t *place, uint32_t x, uint32_t y,
+    size_t first)
+{
+    uint32_t               root;
+    infer_call_t          *call = &s->step[place[x].first];
+    const infer_op_t      *op = s->op[place[x].first];
+    const infer_tensor_t  *t;
+
+    if (!place[x].placed || place[x].uses != 1 || op == NULL
+        || op->strided == NULL || call->out[0] != &s->tensor[x]
+        || !op->strided(call))
+    {
+        return;
+    }
+
+    root = root_of(place, y);
+    t = &s->tensor[root];
+
+    call->ld = (size_t) t->dim[t->rank - 1];
+    place[x].root = y;
+    place[x].column = first;
+    place[x].placed = 0;
+
+    if (place[root].first > place[x].first) {
+        place[root].first = place[x].first;
     }
 }
 

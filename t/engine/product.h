@@ -12,7 +12,7 @@
 #include "ops.h"
 
 
-enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, OPERANDS };
+enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, GATE, OPERANDS };
 
 typedef struct {
     infer_op_id_t    op;
@@ -95,13 +95,16 @@ run_product(const product_t *p, const infer_kernels_t *kernels,
     void                 *packed, *copy[OPERANDS] = { NULL };
     size_t                size;
     infer_dim_t           dim[INFER_MAX_RANK];
-    infer_call_t          call = { .n_in = OPERANDS, .n_out = 1 };
+    infer_call_t          call = { .n_out = 1 };
     infer_graph_t        *g = infer_graph_create("test", &err);
     infer_value_t        *value[OPERANDS] = { NULL }, *result;
     const infer_node_t   *node;
     const infer_tensor_t *in[OPERANDS] = { operand(p, X), NULL, NULL, NULL,
-                                           operand(p, RESIDUAL) };
+                                           operand(p, RESIDUAL),
+                                           operand(p, GATE) };
     const infer_tensor_t *t;
+
+    call.n_in = p->op == INFER_OP_CONV ? OPERANDS : GATE;
 
     for (int i = 0; i < OPERANDS; i++) {
         t = operand(p, i);
@@ -125,7 +128,7 @@ run_product(const product_t *p, const infer_kernels_t *kernels,
         }
     }
 
-    result = infer_graph_emit1(g, p->op, &p->param, "n", value, OPERANDS);
+    result = infer_graph_emit1(g, p->op, &p->param, "n", value, call.n_in);
 
     if (result != NULL) {
         node = g->node[0];
