@@ -389,9 +389,9 @@ int infer_model_save(const infer_graph_t *graph, const infer_model_t *model,
 
 /*
  * Runs the golden input that lies in a model's file and holds the outputs
- * against those of whoever made the file: equal bits, but for the instruction
- * set "blas", whose floats may differ by 1e-4 of the largest.  0 where they
- * are equal, or where the file has none.
+ * against those of whoever made the file: equal bits, but where one of both
+ * has the instruction set "blas", whose floats may differ by 1e-4 of the
+ * largest.  0 where they are equal, or where the file has none.
  */
 int infer_model_selftest(const infer_model_t *model, infer_error_t *err);
 

@@ -294,6 +294,27 @@ for my $name (sort keys %broken) {
     is(ask($request), $answer, 'and serve');
 }
 
+# The self-test passes with all instruction sets, and of files of all.
+{
+    local $ENV{INFER_ISA} = 'blas';
+    good('convert with blas', 'convert', $onnx, '-o', "$dir/blas",
+         @described);
+}
+
+my %made = (fused => $bytes, blas => slurp("$dir/blas"));
+
+for my $isa (qw(avx512 avx2 scalar blas)) {
+    local $ENV{INFER_ISA} = $isa;
+
+    for my $name (sort keys %made) {
+        my $other = started(%part,
+                            files => { 'html/model.infer' => $made{$name} });
+        like(Fixture::Http::ask($other->{port}, $request)->{body},
+             qr/\A\{"class": 9, /, "$isa serves a file made by $name");
+        stops_cleanly($other);
+    }
+}
+
 # Another model in its place.
 spew("$dir/constant.onnx", Fixture::Onnx::constant(0, 0, 0, 9, (0) x 6));
 good('another model', 'convert', "$dir/constant.onnx", '-o', $model);
