@@ -11,6 +11,16 @@
 
 
 /*
+ * How an operand lies: its element at an index is the one of base, dense, at
+ * start + the sum of index * stride, all in elements and none negative.
+ */
+typedef struct {
+    const infer_tensor_t  *base;
+    int64_t                start;
+    int64_t                stride[INFER_MAX_RANK];
+} infer_strided_t;
+
+/*
  * One operator about to run on concrete tensors: in a session, or once while
  * a graph is folded.
  */
@@ -18,6 +28,9 @@ typedef struct {
     const infer_param_t     *param;
     const infer_tensor_t   **in;         /* NULL: operand left out */
     infer_tensor_t         **out;
+    const infer_strided_t      *view;       /* of in[0] and in[1], whose data is
+                                            then not to be read; NULL: they
+                                            are dense */
     int                      n_in;
     int                      n_out;
     size_t                   ld;         /* elements from row to row of
@@ -51,6 +64,9 @@ struct infer_op_s {
      * param only; NULL: never.
      */
     int        (*strided)(const infer_call_t *call);
+
+    /* Whether run() heeds call->view; such an operator has two operands. */
+    int          views;
 
     /* Bytes of scratch for each slot; NULL: none. */
     size_t     (*scratch)(const infer_call_t *call);

@@ -27,7 +27,8 @@ static int resolve_tensors(infer_session_t *s, infer_error_t *err);
 static int plan_arena(infer_session_t *s, infer_error_t *err);
 static unsigned char *address(const infer_session_t *s,
     const infer_place_t *place, uint32_t i);
-static void lives(const infer_session_t *s, infer_place_t *place);
+static void count_uses(infer_session_t *s, infer_place_t *place);
+static void lives(infer_session_t *s, infer_place_t *place);
 static void columns(infer_session_t *s, infer_place_t *place);
 static void column(infer_session_t *s, infer_place_t *place, uint32_t x,
     uint32_t y, size_t first);
@@ -39,10 +40,10 @@ static unsigned char *map_memory(infer_session_t *s, size_t size,
     infer_error_t *err);
 static const infer_model_value_t *value_at(const infer_session_t *s,
     size_t i);
-static const infer_model_node_t *node_at(const infer_session_t *s,
-    size_t i);
-static const uint32_t *operands_of(const infer_session_t *s,
-    const infer_model_node_t *node);
+static int is_alias(const infer_session_t *s, uint32_t i);
+static int is_idle(const infer_session_t *s, const infer_place_t *place,
+    uint32_t i);
+static uint32_t value_read(const infer_session_t *s, uint32_t i, uint32_t k);
 static int fail(infer_error_t *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -75,6 +76,12 @@ infer_session_create(const infer_model_t *model, size_t batch, size_t slots,
 
     resolve_steps(s);
 
+    if (infer_plan_views(s) != 0) {
+        infer_session_free(s);
+        fail(err, "out of memory");
+        return NULL;
+    }
+
     if (plan_arena(s, err) != 0 || allocate_scratch(s, err) != 0) {
         infer_session_free(s);
         return NULL;
@@ -101,6 +108,7 @@ infer_session_free(infer_session_t *s)
 
     free(s->tensor);
     free(s->step);
+    free(s->view);
     free(s->op);
     free(s->in);
     free(s->out);
@@ -156,7 +164,7 @@ allocate_tables(infer_session_t *s, infer_error_t *err)
     n = 0;
 
     if (m->n_nodes > 0) {
-        last = node_at(s, m->n_nodes - 1);
+        last = infer_plan_node(s, m->n_nodes - 1);
         n = (size_t) last->operand + last->n_in + last->n_out;
     }
 
@@ -321,10 +329,11 @@ address(const infer_session_t *s, const infer_place_t *place, uint32_t i)
 /*
  * From which step to which each tensor is needed.  Graph inputs and outputs
  * live through the whole run: a session may be run again on the same input.
- * A reshape has the memory of what it reshapes.
+ * A reshape has the memory of what it reshapes.  A node whose results are only
+ * looked through has nothing to do.
  */
 static void
-lives(const infer_session_t *s, infer_place_t *place)
+lives(infer_session_t *s, infer_place_t *place)
 {
     uint32_t                   n, v, root;
     const uint32_t            *operand;
@@ -344,14 +353,17 @@ lives(const infer_session_t *s, infer_place_t *place)
         place[i].placed = value_at(s, i)->data == 0;
     }
 
+    count_uses(s, place);
+
     for (uint32_t i = 0; i < n; i++) {
-        node = node_at(s, i);
-        operand = operands_of(s, node);
+        node = infer_plan_node(s, i);
+        operand = infer_plan_operands(s, node);
 
         for (uint32_t k = 0; k < node->n_in; k++) {
-            if (operand[k] != INFER_MODEL_NONE) {
-                place[place[operand[k]].root].last = i;
-                place[operand[k]].uses++;
+            v = value_read(s, i, k);
+
+            if (v != INFER_MODEL_NONE && !is_idle(s, place, i)) {
+                place[place[v].root].last = i;
             }
         }
 
@@ -360,7 +372,10 @@ lives(const infer_session_t *s, infer_place_t *place)
             place[v].first = i;
             place[v].last = i;
 
-            if (node->op == INFER_OP_RESHAPE) {
+            if (is_idle(s, place, i)) {
+                place[v].placed = 0;
+
+            } else if (is_alias(s, i)) {
                 root = place[operand[0]].root;
                 place[v].root = root;
                 place[v].placed = 0;
@@ -379,8 +394,89 @@ lives(const infer_session_t *s, infer_place_t *place)
 
     for (uint32_t i = 0; i < m->n_outputs; i++) {
         place[place[port[i].value].root].last = n;
+    }
+}
+
+
+/* By nodes that have something to do, from the last to the first. */
+static void
+count_uses(infer_session_t *s, infer_place_t *place)
+{
+    uint32_t                   v;
+    const infer_model_port_t  *port;
+
+    port = infer_model_at(s->model, s->model->outputs);
+
+    for (uint32_t i = 0; i < s->model->n_outputs; i++) {
         place[port[i].value].uses++;
     }
+
+    for (uint32_t i = s->model->n_nodes; i-- > 0; /* void */) {
+        if (is_idle(s, place, i)) {
+            s->op[i] = NULL;
+            continue;
+        }
+
+        for (uint32_t k = 0; k < (uint32_t) s->step[i].n_in; k++) {
+            v = value_read(s, i, k);
+
+            if (v != INFER_MODEL_NONE) {
+                place[v].uses++;
+            }
+        }
+    }
+}
+
+
+/* Whether nobody reads what node i moves. */
+static int
+is_idle(const infer_session_t *s, const infer_place_t *place, uint32_t i)
+{
+    const infer_model_node_t  *node = infer_plan_node(s, i);
+
+    return infer_plan_moves(node)
+           && place[infer_plan_operands(s, node)[node->n_in]].uses == 0;
+}
+
+
+/* Whether node i leaves its operand's elements in their order. */
+static int
+is_alias(const infer_session_t *s, uint32_t i)
+{
+    int                        last = -1, perm;
+    const infer_tensor_t      *y;
+    const infer_model_node_t  *node = infer_plan_node(s, i);
+
+    if (node->op != INFER_OP_TRANSPOSE) {
+        return node->op == INFER_OP_RESHAPE;
+    }
+
+    y = &s->tensor[infer_plan_operands(s, node)[node->n_in]];
+
+    for (int d = 0; d < y->rank; d++) {
+        perm = node->param.transpose.perm[d];
+
+        if (y->dim[d] != 1) {
+            if (perm < last) {
+                return 0;
+            }
+
+            last = perm;
+        }
+    }
+
+    return 1;
+}
+
+
+/* The value whose memory is operand k of node i; NONE: left out, packed. */
+static uint32_t
+value_read(const infer_session_t *s, uint32_t i, uint32_t k)
+{
+    const infer_strided_t  *view = s->step[i].view;
+
+    return view != NULL ? (uint32_t) (view[k].base - s->tensor)
+                        : infer_plan_operands(s, infer_plan_node(s, i))[k];
 }
 
 
@@ -398,8 +494,8 @@ columns(infer_session_t *s, infer_place_t *place)
     const infer_model_node_t  *node;
 
     for (uint32_t i = s->model->n_nodes; i > 0; i--) {
-        node = node_at(s, i - 1);
-        operand = operands_of(s, node);
+        node = infer_plan_node(s, i - 1);
+        operand = infer_plan_operands(s, node);
         y = s->step[i - 1].out[0];
         first = 0;
 
@@ -467,8 +563,8 @@ overwrite(const infer_session_t *s, infer_place_t *place)
     const infer_model_node_t  *node;
 
     for (uint32_t i = 0; i < s->model->n_nodes; i++) {
-        node = node_at(s, i);
-        operand = operands_of(s, node);
+        node = infer_plan_node(s, i);
+        operand = infer_plan_operands(s, node);
 
         if (node->op != INFER_OP_UNARY && node->op != INFER_OP_BINARY) {
             continue;
@@ -517,12 +613,11 @@ resolve_steps(infer_session_t *s)
     kernels = infer_kernels();
 
     for (uint32_t i = 0; i < s->model->n_nodes; i++) {
-        node = node_at(s, i);
-        operand = operands_of(s, node);
+        node = infer_plan_node(s, i);
+        operand = infer_plan_operands(s, node);
         call = &s->step[i];
 
-        s->op[i] = node->op == INFER_OP_RESHAPE ? NULL
-                                                : infer_op_table[node->op];
+        s->op[i] = is_alias(s, i) ? NULL : infer_op_table[node->op];
 
         call->param = &node->param;
         call->kernels = kernels;
@@ -614,22 +709,6 @@ value_at(const infer_session_t *s, size_t i)
 {
     return (const infer_model_value_t *)
            infer_model_at(s->model, s->model->values) + i;
-}
-
-
-static const infer_model_node_t *
-node_at(const infer_session_t *s, size_t i)
-{
-    return (const infer_model_node_t *)
-           infer_model_at(s->model, s->model->nodes) + i;
-}
-
-
-static const uint32_t *
-operands_of(const infer_session_t *s, const infer_model_node_t *node)
-{
-    return (const uint32_t *) infer_model_at(s->model, s->model->operands)
-           + node->operand;
 }
 
 

@@ -525,6 +525,31 @@ test_patterns(void)
 }
 
 
+static void
+test_factor(void)
+{
+    infer_param_t   p = { .matmul = { 0, 0, 0.5f } };
+    infer_value_t  *x, *y;
+
+    x = begin(16, 6);
+    y = binary(INFER_DIV, x, infer_graph_scalar(g, 4));
+    y = transpose(binary(INFER_MUL, y, infer_graph_scalar(g, 3)), 0, 1, 3, 2);
+    end(emit(INFER_OP_MATMUL, &p, y, x, NULL));
+
+    optimise("factors of an operand of a product");
+    ok(count(INFER_OP_BINARY) == 0, "they are the product's");
+    infer_graph_close(g);
+
+    x = begin(16, 6);
+    y = binary(INFER_MUL, x, infer_graph_scalar(g, 3));
+    end(emit(INFER_OP_MATMUL, &p, y, unary(INFER_CLIP, 0, 1, y), NULL));
+
+    optimise("a factor that others need");
+    ok(count(INFER_OP_BINARY) == 1, "stays");
+    infer_graph_close(g);
+}
+
+
 /* Zeros around a pool, which may have padding of its own. */
 static infer_value_t *
 padded_pool(infer_value_t *x, int average, int own, int counted, int ceil)
@@ -637,6 +662,7 @@ main(void)
     test_channel_shuffle();
     test_gate();
     test_patterns();
+    test_factor();
     test_padded_pool();
     test_refusals();
     test_arena();

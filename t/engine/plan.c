@@ -1,7 +1,9 @@
 /*
- * Results of concat whose operands are computed where they belong: random
- * branches beside each other, one concat inside another, against the same
- * graph that must copy them, since each branch is an output as well.
+ * Elements that a session need not move.  Results of concat whose operands are
+ * computed where they belong: random branches beside each other, one concat
+ * inside another, against the same graph that must copy them, since each
+ * branch is an output as well.  And products that read their operands through
+ * random transposes, slices and reshapes, against products of copies.
  */
 
 #include <stdlib.h>
@@ -191,9 +193,12 @@ set_outputs(net_t *net, infer_value_t *result, int n)
     for (int i = 0; i <= n; i++) {
         v = i == 0 ? result : net->branch[i - 1];
         port[i].value = v;
-        port[i].port = (infer_port_t) { "y", INFER_F32, 4,
-                                        { INFER_BATCH, v->dim[1].base,
-                                          v->dim[2].base, v->dim[3].base } };
+        port[i].port = (infer_port_t) { "y", INFER_F32, v->rank, { 0 } };
+
+        for (int d = 0; d < v->rank; d++) {
+            port[i].port.dim[d] = v->dim[d].batch ? INFER_BATCH
+                                                  : v->dim[d].base;
+        }
     }
 
     net->g->output = port;
@@ -201,9 +206,13 @@ set_outputs(net_t *net, infer_value_t *result, int n)
 }
 
 
-/* The bytes of output 0; *apart: how many steps have rows apart. */
+/*
+ * The bytes of output 0; *apart: how many steps have rows apart; *idle: how
+ * many have nothing to do.
+ */
 static void *
-run(const net_t *net, size_t batch, int host, size_t *size, int *apart)
+run(const net_t *net, size_t batch, int host, size_t *size, int *apart,
+    int *idle)
 {
     void             *mem, *y;
     float            *x;
@@ -215,10 +224,11 @@ run(const net_t *net, size_t batch, int host, size_t *size, int *apart)
     mem = aligned_alloc(64, (infer_graph_model_size(net->g) + 63) / 64 * 64);
     m = infer_model_build(net->g, mem, &err);
     s = infer_session_create(m, batch, 2, &err);
-    *apart = 0;
+    *apart = *idle = 0;
 
     for (size_t i = 0; i < m->n_nodes; i++) {
         *apart += s->step[i].ld != 0;
+        *idle += s->op[i] == NULL;
     }
 
     infer_session_input_tensor(s, 0, &t);
@@ -266,8 +276,8 @@ begin(net_t *net, int64_t c, int64_t size)
 }
 
 
-int
-main(void)
+static void
+test_columns(void)
 {
     int             same = 1, right = 1, apart, none;
     void           *a, *b;
@@ -281,11 +291,11 @@ main(void)
         batch = 1 + (size_t) below(3);
 
         set_outputs(&net, y, 0);
-        a = run(&net, batch, i % 2, &n, &apart);
+        a = run(&net, batch, i % 2, &n, &apart, &none);
         right = right && apart == net.apart;
 
         set_outputs(&net, y, net.branches);
-        b = run(&net, batch, 0, &m, &none);
+        b = run(&net, batch, 0, &m, &none, &none);
 
         same = same && n == m && memcmp(a, b, n) == 0;
 
@@ -297,6 +307,179 @@ main(void)
     ok(right, "all operators that can compute their columns in place do");
     ok(same, "the same bits as with copies, of 1 to 3 images, with threads");
     ok(net.kinds == (1 << KINDS) - 1, "all kinds of branches were tried");
+}
+
+
+/* ---- views ------------------------------------------------------------ */
+
+static infer_value_t *
+transposed(net_t *net, infer_value_t *v)
+{
+    int            k;
+    infer_param_t  p;
+
+    memset(&p, 0, sizeof(p));
+
+    for (int d = 0; d < v->rank; d++) {
+        k = (int) below(d + 1);
+        p.transpose.perm[d] = p.transpose.perm[k];
+        p.transpose.perm[k] = d;
+    }
+
+    return infer_graph_emit1(net->g, INFER_OP_TRANSPOSE, &p, "n", &v, 1);
+}
+
+
+static infer_value_t *
+sliced(net_t *net, infer_value_t *v)
+{
+    int64_t        n, step;
+    infer_param_t  p;
+
+    memset(&p, 0, sizeof(p));
+
+    for (int d = 0; d < v->rank; d++) {
+        n = v->dim[d].base;
+        p.slice.step[d] = 1;
+        p.slice.count[d] = v->dim[d];
+
+        /* not the batch */
+        if (n > 1) {
+            step = below(8) ? 1 : below(2) ? 2 : -1;
+            p.slice.step[d] = step;
+            p.slice.count[d].base = step == 2 ? n / 2 : n - below(n / 2);
+            p.slice.start[d].base = step < 0 ? n - 1 : step == 2 ? 1
+                                    : n - p.slice.count[d].base;
+        }
+    }
+
+    return infer_graph_emit1(net->g, INFER_OP_SLICE, &p, "n", &v, 1);
+}
+
+
+/* Splits a dimension, or joins two. */
+static infer_value_t *
+reshaped(net_t *net, infer_value_t *v)
+{
+    int            d = (int) below(v->rank), n = 0;
+    infer_param_t  p;
+
+    memset(&p, 0, sizeof(p));
+
+    for (int k = 0; k < v->rank; k++) {
+        if (k == d && v->rank < 6 && v->dim[k].base % 2 == 0
+            && v->dim[k].batch == 0)
+        {
+            p.shape.dim[n++] = infer_dim(v->dim[k].base / 2);
+            p.shape.dim[n++] = infer_dim(2);
+
+        } else if (k == d && k + 1 < v->rank
+                   && infer_dim_mul(v->dim[k], v->dim[k + 1],
+                                    &p.shape.dim[n]) == 0)
+        {
+            n++;
+            k++;
+
+        } else {
+            p.shape.dim[n++] = v->dim[k];
+        }
+    }
+
+    p.shape.rank = n;
+
+    return infer_graph_emit1(net->g, INFER_OP_RESHAPE, &p, "n", &v, 1);
+}
+
+
+static infer_value_t *
+moved(net_t *net, int steps)
+{
+    infer_value_t  *v = net->x;
+
+    for (int i = 0; i < steps; i++) {
+        switch (below(3)) {
+        case 0:
+            v = transposed(net, v);
+            break;
+        case 1:
+            v = sliced(net, v);
+            break;
+        default:
+            v = reshaped(net, v);
+        }
+    }
+
+    return v;
+}
+
+
+/* v times its own transpose, or its own matrices' rows with themselves. */
+static infer_value_t *
+product(net_t *net, infer_value_t *v, int transpose_a, int copied)
+{
+    infer_param_t   p = { .unary = { INFER_CLIP, -INFINITY, INFINITY } };
+    infer_value_t  *in[2] = { v, v };
+
+    if (copied) {
+        in[0] = in[1] = infer_graph_emit1(net->g, INFER_OP_UNARY, &p, "n", &v,
+                                          1);
+    }
+
+    memset(&p, 0, sizeof(p));
+    p.matmul.transpose_a = transpose_a;
+    p.matmul.transpose_b = !transpose_a;
+    p.matmul.alpha = 0.5f;
+
+    return infer_graph_emit1(net->g, INFER_OP_MATMUL, &p, "n", in, 2);
+}
+
+
+static void
+test_views(void)
+{
+    int             same = 1, apart, idle, read_in_place = 0;
+    void           *a, *b;
+    net_t           net = { 0 };
+    size_t          n, m, batch;
+    infer_value_t  *v, *y;
+
+    for (int i = 0; i < 400; i++) {
+        begin(&net, 2 * (1 + below(20)), 1 + below(12));
+        v = moved(&net, 1 + (int) below(7));
+
+        y = v->rank > 1 ? product(&net, v, i & 1, 1) : NULL;
+
+        /* not where its size is a square of the batch's */
+        if (y != NULL) {
+            batch = 1 + (size_t) below(3);
+
+            set_outputs(&net, y, 0);
+            b = run(&net, batch, 0, &m, &apart, &idle);
+            read_in_place -= idle;
+
+            set_outputs(&net, product(&net, v, i & 1, 0), 0);
+            a = run(&net, batch, i % 2, &n, &apart, &idle);
+            read_in_place += idle;
+
+            same = same && n == m && memcmp(a, b, n) == 0;
+
+            free(a);
+            free(b);
+        }
+
+        infer_graph_close(net.g);
+    }
+
+    ok(same, "products through views: the bits of products of copies");
+    ok(read_in_place > 400, "most moves are not made (%d)", read_in_place);
+}
+
+
+int
+main(void)
+{
+    test_columns();
+    test_views();
 
     return done();
 }
