@@ -174,7 +174,8 @@ is_deeply(delete $from_file->{source},
 is($from_file->{format}, 'infer', 'its format');
 is_deeply($from_file->{labels}, [split /\n/, slurp($labels)], 'its labels');
 is($from_file->{preprocessing}{crop}, 28, 'its preprocessing');
-delete @$_{qw(format labels preprocessing model_bytes)} for $from_onnx, $from_file;
+delete @$_{qw(format labels preprocessing model_bytes)}
+    for $from_onnx, $from_file;
 is_deeply($from_file, $from_onnx, 'all else is as in the ONNX file');
 like(good('inspect as text', 'inspect', $file),
      qr/^sections +model .*^made of +fashion\.onnx$/ms, 'as text');
