@@ -101,6 +101,9 @@ watch(cli_threads_t *pool, condition_t condition, size_t seen)
 
             pause_briefly();
         }
+
+        /* whoever is waited for may have to share this processor */
+        sched_yield();
     } while (cli_now() - start < PATIENCE);
 
     return 0;
