@@ -21,6 +21,12 @@
 #define OUTPUT_COST  160.0
 #define STREAM_COST  10.0
 
+/* Where an image has so few tiles, at most, weights are transformed at each
+   run, for what as many products cost: they are not read often enough to be
+   worth four times the memory. */
+#define FEW_TILES    32
+#define WEIGHT_COST  300.0
+
 /* The direct convolution must take so much longer to be replaced. */
 #define WORTH        1.15
 
@@ -32,7 +38,7 @@ typedef struct {
 } candidate_t;
 
 
-static int is_candidate(const infer_node_t *node, candidate_t *c);
+static int weigh(infer_node_t *node, candidate_t *c);
 static int by_gain(const void *a, const void *b);
 
 
@@ -48,14 +54,14 @@ infer_pass_winograd(infer_graph_t *g, size_t budget)
     }
 
     for (size_t i = 0; i < g->n_nodes; i++) {
-        n += (size_t) is_candidate(g->node[i], &c[n]);
+        n += (size_t) weigh(g->node[i], &c[n]);
     }
 
     qsort(c, n, sizeof(candidate_t), by_gain);
 
     for (size_t i = 0; i < n; i++) {
         if (c[i].extra <= budget) {
-            c[i].node->param.conv.winograd = 1;
+            c[i].node->param.conv.winograd = INFER_WINOGRAD_EARLY;
             budget -= c[i].extra;
         }
     }
@@ -64,8 +70,10 @@ infer_pass_winograd(infer_graph_t *g, size_t budget)
 }
 
 
+/* 1 where the transforms are worth memory; where they need none, they are
+   chosen here. */
 static int
-is_candidate(const infer_node_t *node, candidate_t *c)
+weigh(infer_node_t *node, candidate_t *c)
 {
     double                channels, panels, tiles, direct, winograd, rows;
     const infer_value_t  *out;
@@ -85,11 +93,21 @@ is_candidate(const infer_node_t *node, candidate_t *c)
     winograd = 36 * channels * panels * (tiles + STREAM_COST)
                + tiles * (channels / 16 * INPUT_COST + panels * OUTPUT_COST);
 
+    if (tiles <= FEW_TILES) {
+        winograd += channels * panels
+                    * (WEIGHT_COST - (36 - 9) * STREAM_COST);
+    }
+
     if (direct < winograd * WORTH) {
         return 0;
     }
 
-    c->node = (infer_node_t *) node;
+    if (tiles <= FEW_TILES) {
+        node->param.conv.winograd = INFER_WINOGRAD_LATE;
+        return 0;
+    }
+
+    c->node = node;
     c->extra = (size_t) (27 * channels * panels) * INFER_PANEL * sizeof(float);
     c->gain = (direct - winograd) / (double) c->extra;
 
