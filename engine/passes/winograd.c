@@ -1,10 +1,13 @@
 /*
- * Chooses the convolutions that are computed by Winograd's transforms: those
- * that gain most for each byte that their weights grow by, until the budget
- * is spent.  The choice depends on shapes alone, so that results have the
- * same bits on every machine and for every batch size.
+ * Chooses the convolutions that are computed by Winograd's transforms.  Those
+ * that gain most for each byte that their weights grow by have them
+ * transformed when they are packed, until the budget is spent; the others at
+ * each run, where that is still faster than the direct convolution.  The
+ * choice depends on shapes alone, so that results have the same bits on every
+ * machine and for every batch size.
  */
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "ops/winograd.h"
@@ -21,11 +24,10 @@
 #define OUTPUT_COST  160.0
 #define STREAM_COST  10.0
 
-/* Where an image has so few tiles, at most, weights are transformed at each
-   run, for what as many products cost: they are not read often enough to be
-   worth four times the memory. */
-#define FEW_TILES    32
-#define WEIGHT_COST  300.0
+/* To transform a tap's 16 weights at a run, for each block of so many bytes
+   of transformed input. */
+#define WEIGHT_COST  700.0
+#define BLOCK_BYTES  (1280.0 * 1024)
 
 /* The direct convolution must take so much longer to be replaced. */
 #define WORTH        1.15
@@ -35,10 +37,11 @@ typedef struct {
     infer_node_t  *node;
     size_t         extra;         /* bytes */
     double         gain;          /* for each of them */
+    int            late;          /* 1: is worth it without them */
 } candidate_t;
 
 
-static int weigh(infer_node_t *node, candidate_t *c);
+static int is_candidate(infer_node_t *node, candidate_t *c);
 static int by_gain(const void *a, const void *b);
 
 
@@ -54,7 +57,7 @@ infer_pass_winograd(infer_graph_t *g, size_t budget)
     }
 
     for (size_t i = 0; i < g->n_nodes; i++) {
-        n += (size_t) weigh(g->node[i], &c[n]);
+        n += (size_t) is_candidate(g->node[i], &c[n]);
     }
 
     qsort(c, n, sizeof(candidate_t), by_gain);
@@ -63,6 +66,9 @@ infer_pass_winograd(infer_graph_t *g, size_t budget)
         if (c[i].extra <= budget) {
             c[i].node->param.conv.winograd = INFER_WINOGRAD_EARLY;
             budget -= c[i].extra;
+
+        } else if (c[i].late) {
+            c[i].node->param.conv.winograd = INFER_WINOGRAD_LATE;
         }
     }
 
@@ -70,12 +76,11 @@ infer_pass_winograd(infer_graph_t *g, size_t budget)
 }
 
 
-/* 1 where the transforms are worth memory; where they need none, they are
-   chosen here. */
 static int
-weigh(infer_node_t *node, candidate_t *c)
+is_candidate(infer_node_t *node, candidate_t *c)
 {
-    double                channels, panels, tiles, direct, winograd, rows;
+    double                channels, panels, tiles, rows, blocks;
+    double                direct, winograd, transforms, late;
     const infer_value_t  *out;
 
     if (node->id != INFER_OP_CONV || !infer_winograd_fits(node)) {
@@ -90,22 +95,19 @@ weigh(infer_node_t *node, candidate_t *c)
     rows = (double) (out->dim[1].base * out->dim[2].base);
 
     direct = 9 * channels * panels * (rows + STREAM_COST);
-    winograd = 36 * channels * panels * (tiles + STREAM_COST)
-               + tiles * (channels / 16 * INPUT_COST + panels * OUTPUT_COST);
+    transforms = tiles * (channels / 16 * INPUT_COST + panels * OUTPUT_COST);
 
-    if (tiles <= FEW_TILES) {
-        winograd += channels * panels
-                    * (WEIGHT_COST - (36 - 9) * STREAM_COST);
-    }
+    winograd = 36 * channels * panels * (tiles + STREAM_COST) + transforms;
+
+    blocks = ceil(tiles * 36 * channels * sizeof(float) / BLOCK_BYTES);
+    late = channels * panels * (36 * tiles + 9 * STREAM_COST
+                                + WEIGHT_COST * blocks) + transforms;
 
     if (direct < winograd * WORTH) {
         return 0;
     }
 
-    if (tiles <= FEW_TILES) {
-        node->param.conv.winograd = INFER_WINOGRAD_LATE;
-        return 0;
-    }
+    c->late = direct >= late * WORTH;
 
     c->node = node;
     c->extra = (size_t) (27 * channels * panels) * INFER_PANEL * sizeof(float);
