@@ -209,12 +209,13 @@ typedef struct {
     /*
      * By how many bytes the weights of convolutions may grow, those that gain
      * most for it first, to be computed by Winograd's transforms, in less
-     * than half the time.  0: none.  The choice depends on nothing else.
+     * than half the time; others use them with their weights as they are,
+     * where that pays.  The choice depends on nothing else.
      */
     size_t                       winograd_budget;
 } infer_load_options_t;
 
-#define INFER_WINOGRAD_BUDGET  ((size_t) 64 << 20)
+#define INFER_WINOGRAD_BUDGET  ((size_t) 32 << 20)
 
 /* One input or output of a model, as its file declares it. */
 typedef struct {

@@ -152,6 +152,12 @@ typedef struct {
     void       (*depthwise_f32)(const infer_depthwise_f32_t *d);
     void       (*pool_f32)(const infer_pool_f32_t *p);
     void       (*winograd_input_f32)(const infer_winograd_input_f32_t *t);
+
+    /* taps[tap * tap_step + i], 9 taps, i < k * 16, become y[point * step
+       + i]; y may be taps where the steps are equal. */
+    void       (*winograd_weights_f32)(const float *taps, size_t tap_step,
+                                       size_t k, float *y, size_t step);
+
     void       (*winograd_output_f32)(const infer_winograd_output_f32_t *t);
 
     /* y[i] = u(x[i]); y may be x.  All kinds but INFER_NOT. */

@@ -18,6 +18,7 @@ const infer_kernels_t  infer_kernels_##ISA = {                               \
     .depthwise_f32 = depthwise_f32,                                          \
     .pool_f32 = pool_f32,                                                    \
     .winograd_input_f32 = winograd_input_f32,                                \
+    .winograd_weights_f32 = winograd_weights_f32,                            \
     .winograd_output_f32 = winograd_output_f32,                              \
     .unary_f32 = unary_f32,                                                  \
     .binary_f32 = binary_f32,                                                \

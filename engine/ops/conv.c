@@ -281,7 +281,7 @@ conv_pack_size(const infer_node_t *node)
     infer_weights_t  w = weights_of(node);
 
     if (node->param.conv.winograd) {
-        return infer_winograd_pack_size(&w);
+        return infer_winograd_pack_size(node, &w);
     }
 
     return infer_product_pack_size(&w);

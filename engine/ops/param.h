@@ -139,6 +139,12 @@ typedef struct {
     int32_t  after[3];
 } infer_window_t;
 
+/* When the weights of a convolution are transformed: see ops/winograd.h. */
+enum {
+    INFER_WINOGRAD_EARLY = 1,          /* when they are packed */
+    INFER_WINOGRAD_LATE                /* at each run */
+};
+
 /*
  * in: x (N, spatial.., C); w constant (O, C / groups, spatial..), the order
  * of ONNX and PyTorch; bias (O) or NULL; scale (O) or NULL; residual of the
@@ -151,7 +157,7 @@ typedef struct {
 typedef struct {
     infer_window_t  window;
     int32_t         groups;
-    int32_t         winograd;          /* F(4x4, 3x3): see ops/winograd.h */
+    int32_t         winograd;          /* INFER_WINOGRAD_*, 0: none */
     infer_unary_t   act;
 } infer_conv_t;
 
