@@ -151,8 +151,9 @@ enum {
  * output's shape or NULL; gate (N, 1.., C) or NULL, where the window is one
  * point and there is one group.  out: (N, spatial.., O):
  *     act(sum(x * gate * w * scale) + bias + residual)
- * x * gate is rounded.  scale is multiplied into the weights when they are packed (a folded batch
- * normalisation needs no second copy of the weights); bias is not scaled.
+ * x * gate is rounded.  scale is multiplied into the weights when they are
+ * packed (a folded batch normalisation needs no second copy of the weights);
+ * bias is not scaled.
  */
 typedef struct {
     infer_window_t  window;

@@ -163,7 +163,8 @@ sliced(const infer_session_t *s, const infer_slice_t *slice,
  * must lie like one dimension.
  */
 static int
-reshaped(const infer_tensor_t *x, const infer_tensor_t *y, infer_strided_t *view)
+reshaped(const infer_tensor_t *x, const infer_tensor_t *y,
+    infer_strided_t *view)
 {
     int      n, m, i, k, i_end, k_end;
     int      from[INFER_MAX_RANK], to[INFER_MAX_RANK];
