@@ -1,8 +1,9 @@
 /*
  * Winograd's F(4x4, 3x3): a convolution with 36 instead of 144 products for
  * 16 outputs of a channel, for 3x3 windows of stride 1.  The weights grow by
- * 36 / 9, unless they are transformed at each run, and results differ from the direct convolution's by some 1e-6 of
- * the largest; so a pass decides, by shape alone, which layers use it.
+ * 36 / 9, unless they are transformed at each run, and results differ from
+ * the direct convolution's by some 1e-6 of the largest; so a pass decides, by
+ * shape alone, which layers use it.
  */
 
 #ifndef INFER_OPS_WINOGRAD_H
