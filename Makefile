@@ -76,7 +76,7 @@ endef
 
 
 .PHONY: all engine cli module unit run test test-asan test-all test-models \
-        test-static bench bench-models bench-server bench-tools packages \
+        test-static fuzz fuzz-all bench bench-models bench-server bench-tools packages \
         packages-test packages-models packages-bench clean help FORCE
 .SECONDARY:
 
@@ -89,6 +89,7 @@ help:
 	@echo 'make test-asan    the tests under AddressSanitizer and UBSan'
 	@echo 'make test-models  compare with ONNX Runtime, PyTorch and PIL'
 	@echo 'make test-static  build into an nginx source tree: TREE=DIR'
+	@echo 'make fuzz         broken files: FUZZ_SECONDS=60 for each format'
 	@echo 'make bench        against ONNX Runtime and FastAPI (20 minutes;'
 	@echo '                  BENCH_SHORT=1: 5); bench-models, bench-server:'
 	@echo '                  one part'
@@ -99,6 +100,14 @@ packages:
 
 packages-test: packages
 	$(call install,$(PACKAGES_TEST))
+
+# The package would start a server: only its promtool is taken.
+$(BUILD)/promtool:
+	@mkdir -p $(@D)/prometheus
+	@cd $(@D)/prometheus && apt-get download -q prometheus \
+	    && dpkg-deb -x prometheus_*.deb .
+	@mv $(@D)/prometheus/usr/bin/promtool $@
+	@rm -r $(@D)/prometheus
 
 packages-models: packages-test
 	$(call install,$(PACKAGES_MODELS))
@@ -192,15 +201,40 @@ test: packages-test
 test-asan: packages-test
 	@$(MAKE) SAN=1 test-all
 
-test-all: all $(UNIT)
+test-all: all $(UNIT) $(BUILD)/promtool
 	prove --timer -e '' $(UNIT)
 	INFER='$(abspath $(BUILD))/infer' \
+	PROMTOOL='$(abspath $(BUILD))/promtool' \
 	TEST_NGINX_LOAD_MODULES='$(abspath $(MODULE))' \
 	    prove --timer t/*.t
 
 test-models: packages-models
 	@$(MAKE) all
 	t/models/run.sh '$(BUILD)'
+
+
+# ---- broken files ----------------------------------------------------------
+
+FUZZ_SECONDS ?= 60
+
+# What each target starts from.
+FUZZ_ONNX  = $(wildcard /usr/share/libonnx-testdata/data/*/*/model.onnx)
+FUZZ_IMAGE = $(wildcard t/data/images/*.* t/data/fashion/*.*)
+
+fuzz: packages-test
+	@$(MAKE) SAN=1 fuzz-all
+
+fuzz-all: $(BUILD)/fuzz/file $(BUILD)/fuzz/onnx $(BUILD)/fuzz/image
+	@$(BUILD)/fuzz/file $(FUZZ_SECONDS)
+	@$(BUILD)/fuzz/onnx $(FUZZ_SECONDS) $(FUZZ_ONNX)
+	@$(BUILD)/fuzz/image $(FUZZ_SECONDS) $(FUZZ_IMAGE)
+
+$(BUILD)/fuzz/%: t/fuzz/%.c t/fuzz/fuzz.h t/engine/sample.h \
+                 $(BUILD)/libinfer.a
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	@$(CC) $(ENGINE_CFLAGS) $(CFLAGS) -It/engine -It/fuzz -o $@ $< \
+	    $(BUILD)/libinfer.a $(LIBS)
 
 
 # ---- benchmarks ------------------------------------------------------------

@@ -209,9 +209,13 @@ typedef struct {
     /*
      * By how many bytes the weights of convolutions may grow, those that gain
      * most for it first, to be computed by Winograd's transforms, in less
-     * than half the time.  0: none.  The choice depends on nothing else.
+     * than half the time; others use them with their weights as they are,
+     * where that pays.  The choice depends on nothing else.
      */
     size_t                       winograd_budget;
+
+    /* Operators stay apart whose result quantization may ask for. */
+    int                          apart;
 
     /* The weights of a float model are evened out between layers first. */
     int                          equalize;
@@ -221,7 +225,7 @@ typedef struct {
                                 *quantization;
 } infer_load_options_t;
 
-#define INFER_WINOGRAD_BUDGET  ((size_t) 64 << 20)
+#define INFER_WINOGRAD_BUDGET  ((size_t) 32 << 20)
 
 /* One input or output of a model, as its file declares it. */
 typedef struct {
@@ -396,9 +400,9 @@ int infer_model_save(const infer_graph_t *graph, const infer_model_t *model,
 
 /*
  * Runs the golden input that lies in a model's file and holds the outputs
- * against those of whoever made the file: equal bits, but for the instruction
- * set "blas", whose floats may differ by 1e-4 of the largest.  0 where they
- * are equal, or where the file has none.
+ * against those of whoever made the file: equal bits, but where one of both
+ * has the instruction set "blas", whose floats may differ by 1e-4 of the
+ * largest.  0 where they are equal, or where the file has none.
  */
 int infer_model_selftest(const infer_model_t *model, infer_error_t *err);
 
@@ -449,6 +453,13 @@ struct infer_parallel_s {
  * One session is used by one run at a time.
  */
 infer_session_t *infer_session_create(const infer_model_t *model,
+    size_t batch, size_t slots, infer_error_t *err);
+
+/*
+ * The same for infer_session_observe: every step is run and has a result of
+ * its own, which costs time and memory and changes no bit.
+ */
+infer_session_t *infer_session_create_observed(const infer_model_t *model,
     size_t batch, size_t slots, infer_error_t *err);
 
 void infer_session_free(infer_session_t *session);

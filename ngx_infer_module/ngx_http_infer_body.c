@@ -121,7 +121,7 @@ ngx_http_infer_body_image(ngx_http_infer_task_t *task, ngx_str_t *image)
     const char  *reason;
 
     if (ngx_http_infer_body_read(task) != NGX_OK) {
-        ngx_http_infer_task_fail(task, NGX_HTTP_INTERNAL_SERVER_ERROR,
+        ngx_http_infer_task_fail(task, NGX_HTTP_INFER_INTERNAL,
                                  "the request body cannot be read from its "
                                  "file");
         return NGX_ERROR;
@@ -141,7 +141,7 @@ ngx_http_infer_body_image(ngx_http_infer_task_t *task, ngx_str_t *image)
     if (ngx_http_infer_multipart_find(&body, &boundary, image, &reason)
         != NGX_OK)
     {
-        ngx_http_infer_task_fail(task, NGX_HTTP_BAD_REQUEST, reason);
+        ngx_http_infer_task_fail(task, NGX_HTTP_INFER_MALFORMED, reason);
         return NGX_ERROR;
     }
 

@@ -16,12 +16,6 @@ typedef struct {
 } ngx_http_infer_named_t;
 
 
-typedef struct {
-    ngx_array_t                  named;       /* ngx_http_infer_named_t */
-    ngx_array_t                  pools;       /* ngx_http_infer_pool_t * */
-} ngx_http_infer_main_conf_t;
-
-
 static ngx_int_t ngx_http_infer_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_infer_read_body(ngx_http_request_t *r);
 static void ngx_http_infer_body_handler(ngx_http_request_t *r);
@@ -97,6 +91,13 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       offsetof(ngx_http_infer_loc_conf_t, top_k),
       &ngx_http_infer_top_k_bounds },
 
+    { ngx_string("infer_winograd_budget"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, winograd_budget),
+      NULL },
+
     { ngx_string("infer_thread_pool"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_infer_thread_pool,
@@ -132,6 +133,13 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       offsetof(ngx_http_infer_loc_conf_t, timeout),
       NULL },
 
+    { ngx_string("infer_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_infer_metrics,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("infer_ignore_client_abort"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
@@ -165,10 +173,10 @@ ngx_module_t  ngx_http_infer_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_http_infer_claim_worker,           /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_infer_release_worker,         /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -200,7 +208,7 @@ ngx_http_infer_handler(ngx_http_request_t *r)
             r->error_page = 0;
         }
 
-        return ngx_http_infer_send_error(r, r->err_status,
+        return ngx_http_infer_send_error(r, NGX_HTTP_INFER_BODY_SIZE,
                                          "the request body is larger than "
                                          "client_max_body_size");
     }
@@ -218,7 +226,7 @@ ngx_http_infer_handler(ngx_http_request_t *r)
         return ngx_http_infer_send_options(r);
 
     default:
-        return ngx_http_infer_send_error(r, NGX_HTTP_NOT_ALLOWED,
+        return ngx_http_infer_send_error(r, NGX_HTTP_INFER_METHOD,
                                          "method not allowed");
     }
 }
@@ -238,12 +246,16 @@ ngx_http_infer_read_body(ngx_http_request_t *r)
         && r->headers_in.content_length_n == -1
         && !r->headers_in.chunked)
     {
-        return ngx_http_infer_send_error(r, NGX_HTTP_LENGTH_REQUIRED,
+        return ngx_http_infer_send_error(r, NGX_HTTP_INFER_LENGTH,
                                          "Content-Length is required");
     }
 
     if (ngx_http_infer_body_type(r, &boundary, &reason) != NGX_OK) {
-        return ngx_http_infer_send_error(r, NGX_HTTP_BAD_REQUEST, reason);
+        return ngx_http_infer_send_error(r, NGX_HTTP_INFER_MALFORMED, reason);
+    }
+
+    if (ngx_http_infer_get_ctx(r) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     rc = ngx_http_read_client_request_body(r, ngx_http_infer_body_handler);
@@ -265,7 +277,8 @@ ngx_http_infer_body_handler(ngx_http_request_t *r)
     ilcf = ngx_http_get_module_loc_conf(r, ngx_http_infer_module);
 
     if (ngx_http_infer_body_size(r) == 0) {
-        rc = ngx_http_infer_send_error(r, NGX_HTTP_BAD_REQUEST, "empty body");
+        rc = ngx_http_infer_send_error(r, NGX_HTTP_INFER_MALFORMED,
+                                       "empty body");
 
     } else {
         rc = ngx_http_infer_submit(r, ilcf);
@@ -284,10 +297,16 @@ ngx_http_infer_create_main_conf(ngx_conf_t *cf)
 {
     ngx_http_infer_main_conf_t  *imcf;
 
-    imcf = ngx_palloc(cf->pool, sizeof(ngx_http_infer_main_conf_t));
+    imcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_main_conf_t));
     if (imcf == NULL) {
         return NULL;
     }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     imcf->workers = NULL;
+     */
 
     if (ngx_array_init(&imcf->named, cf->pool, 4,
                        sizeof(ngx_http_infer_named_t))
@@ -298,6 +317,13 @@ ngx_http_infer_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&imcf->pools, cf->pool, 1,
                        sizeof(ngx_http_infer_pool_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_array_init(&imcf->endpoints, cf->pool, 4,
+                       sizeof(ngx_http_infer_endpoint_t *))
         != NGX_OK)
     {
         return NULL;
@@ -329,6 +355,7 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     conf->labels = NGX_CONF_UNSET_PTR;
     conf->settings = NGX_CONF_UNSET_PTR;
     conf->top_k = NGX_CONF_UNSET_UINT;
+    conf->winograd_budget = NGX_CONF_UNSET_SIZE;
     conf->thread_pool = NGX_CONF_UNSET_PTR;
     conf->threads = NGX_CONF_UNSET_UINT;
     conf->max_pixels = NGX_CONF_UNSET_SIZE;
@@ -351,6 +378,8 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->labels, prev->labels, NULL);
     ngx_conf_merge_ptr_value(conf->settings, prev->settings, NULL);
     ngx_conf_merge_uint_value(conf->top_k, prev->top_k, 0);
+    ngx_conf_merge_size_value(conf->winograd_budget, prev->winograd_budget,
+                              INFER_WINOGRAD_BUDGET);
     ngx_conf_merge_ptr_value(conf->thread_pool, prev->thread_pool, NULL);
     ngx_conf_merge_uint_value(conf->threads, prev->threads, 1);
     ngx_conf_merge_size_value(conf->max_pixels, prev->max_pixels, 25000000);
@@ -396,7 +425,10 @@ ngx_http_infer_init_endpoint(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    model = conf->endpoint->model;
+    model = ngx_http_infer_add_model(cf, conf);
+    if (model == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
     location = ngx_array_push(&model->locations);
     if (location == NULL) {
@@ -610,8 +642,11 @@ ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    ep->model = ngx_http_infer_add_model(cf, &value[1]);
-    if (ep->model == NULL) {
+    ep->file = value[1];
+    ep->conf_name = cf->conf_file->file.name;
+    ep->conf_line = cf->conf_file->line;
+
+    if (ngx_http_infer_add_stats(cf, ep) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

@@ -37,6 +37,78 @@ typedef struct ngx_http_infer_workspace_s  ngx_http_infer_workspace_t;
 typedef struct ngx_http_infer_crew_s       ngx_http_infer_crew_t;
 
 
+/* how a request can end; ngx_http_infer_reasons[] has status and name */
+typedef enum {
+    NGX_HTTP_INFER_OK = 0,
+    NGX_HTTP_INFER_MALFORMED,
+    NGX_HTTP_INFER_METHOD,
+    NGX_HTTP_INFER_LENGTH,
+    NGX_HTTP_INFER_BODY_SIZE,
+    NGX_HTTP_INFER_PIXELS,
+    NGX_HTTP_INFER_FORMAT,
+    NGX_HTTP_INFER_SHAPE,
+    NGX_HTTP_INFER_CLIENT_GONE,
+    NGX_HTTP_INFER_SCORES,
+    NGX_HTTP_INFER_INTERNAL,
+    NGX_HTTP_INFER_QUEUE_FULL,
+    NGX_HTTP_INFER_MEMORY,
+    NGX_HTTP_INFER_TIMEOUT,
+    NGX_HTTP_INFER_REASONS
+} ngx_http_infer_reason_e;
+
+
+typedef struct {
+    ngx_uint_t                   status;
+    const char                  *name;        /* in metrics */
+} ngx_http_infer_reason_t;
+
+
+/* where the time of a request goes */
+typedef enum {
+    NGX_HTTP_INFER_RECEIVE = 0,
+    NGX_HTTP_INFER_QUEUE,
+    NGX_HTTP_INFER_DECODE,
+    NGX_HTTP_INFER_PREPROCESS,
+    NGX_HTTP_INFER_INFER,
+    NGX_HTTP_INFER_RESPOND,
+    NGX_HTTP_INFER_PHASES
+} ngx_http_infer_phase_e;
+
+
+/* bucket i counts times up to 10 * 1.8^i microseconds, the last all others */
+#define NGX_HTTP_INFER_BUCKETS  28
+
+typedef struct {
+    ngx_atomic_t                 bucket[NGX_HTTP_INFER_BUCKETS];
+    ngx_atomic_t                 sum;         /* nanoseconds */
+} ngx_http_infer_histogram_t;
+
+
+/* in shared memory, how many requests a worker has, if it is alive */
+typedef struct {
+    ngx_atomic_t                 waiting;
+    ngx_atomic_t                 running;
+} ngx_http_infer_load_t;
+
+
+/* workers that are counted at a time, those of a reload included */
+#define NGX_HTTP_INFER_MAX_WORKERS  256
+
+#define NGX_HTTP_INFER_CLASSES      1024
+
+
+/* in shared memory: what has happened to a model under its name */
+typedef struct {
+    ngx_atomic_t                 outcome[NGX_HTTP_INFER_REASONS];
+    ngx_http_infer_histogram_t   phase[NGX_HTTP_INFER_PHASES];
+    ngx_atomic_t                 last;        /* Unix time, milliseconds */
+    ngx_http_infer_load_t        load[NGX_HTTP_INFER_MAX_WORKERS];
+
+    /* answers by class; the last counts all classes from its own on */
+    ngx_atomic_t                 class[NGX_HTTP_INFER_CLASSES];
+} ngx_http_infer_stats_t;
+
+
 /* a session that no task uses */
 struct ngx_http_infer_workspace_s {
     infer_session_t             *session;
@@ -47,6 +119,7 @@ struct ngx_http_infer_workspace_s {
 /* one model file; locations that name the same file share it */
 typedef struct {
     ngx_str_t                    path;
+    infer_load_options_t         options;
     size_t                       size;        /* of its memory in the zone */
     infer_model_t               *model;       /* in the zone, read-only */
     ngx_array_t                  locations;   /* ngx_http_infer_loc_conf_t * */
@@ -69,9 +142,15 @@ typedef struct {
 
 /* what infer_model makes of a location, and who is in it (in this worker) */
 typedef struct {
-    ngx_http_infer_model_t      *model;
+    ngx_http_infer_model_t      *model;       /* once directives are merged */
     ngx_str_t                    name;
     ngx_str_t                    version;     /* empty: none */
+    ngx_shm_zone_t              *stats;       /* ngx_http_infer_stats_t */
+
+    /* the directive: its argument, and where it stands */
+    ngx_str_t                    file;
+    ngx_str_t                    conf_name;
+    ngx_uint_t                   conf_line;
 
     ngx_queue_t                  waiting;     /* ngx_http_infer_ctx_t */
     ngx_uint_t                   nwaiting;
@@ -80,10 +159,19 @@ typedef struct {
 
 
 typedef struct {
+    ngx_array_t                  named;       /* see module.c */
+    ngx_array_t                  pools;       /* ngx_http_infer_pool_t * */
+    ngx_array_t                  endpoints;   /* ngx_http_infer_endpoint_t * */
+    ngx_shm_zone_t              *workers;     /* see stats.c */
+} ngx_http_infer_main_conf_t;
+
+
+typedef struct {
     ngx_http_infer_endpoint_t   *endpoint;    /* NULL: not ours */
     ngx_array_t                 *labels;      /* ngx_str_t; NULL: no file */
     ngx_array_t                 *settings;    /* ngx_str_t; infer_preprocess */
     ngx_uint_t                   top_k;
+    size_t                       winograd_budget;
     ngx_thread_pool_t           *thread_pool;
     ngx_http_infer_pool_t       *pool;        /* of thread_pool */
     ngx_uint_t                   threads;
@@ -128,22 +216,28 @@ struct ngx_http_infer_task_s {
     size_t                       boundary_len;
     u_char                       boundary[NGX_HTTP_INFER_BOUNDARY_LEN];
 
-    /* the outcome: 200 and ntop classes, or another status and err */
-    ngx_uint_t                   status;
+    /* the outcome: ntop classes, or another reason and err */
+    ngx_http_infer_reason_e      reason;
     infer_error_t                err;
-    uint64_t                     started;     /* nanoseconds, monotonic */
+
+    /* nanoseconds, monotonic; 0: it did not come that far */
+    uint64_t                     started;
+    uint64_t                     decoded;
+    uint64_t                     preprocessed;
     uint64_t                     finished;
     size_t                       ntop;
     infer_class_t               *top;
 };
 
 
-/* a request from the end of its body to its answer */
+/* a request from its header to its end */
 struct ngx_http_infer_ctx_s {
     ngx_http_request_t          *request;
     ngx_http_infer_loc_conf_t   *conf;
     ngx_event_t                  timer;       /* infer_timeout */
-    uint64_t                     admitted;    /* nanoseconds, monotonic */
+    uint64_t                     arrived;     /* nanoseconds, monotonic */
+    uint64_t                     admitted;
+    uint64_t                     answered;    /* 0: not yet */
 
     ngx_queue_t                  queue;       /* while it waits */
     ngx_http_infer_task_t       *task;        /* while it runs */
@@ -170,11 +264,11 @@ extern ngx_module_t  ngx_http_infer_module;
 /* model.c: configuration time; errors are logged in full */
 
 /*
- * The model in this file, and the zone it is going to be built in.  NULL on
- * error.
+ * The model of a location whose directives are merged, and the zone it is
+ * going to be built in.  NULL on error, which names the line of infer_model.
  */
 ngx_http_infer_model_t *ngx_http_infer_add_model(ngx_conf_t *cf,
-    ngx_str_t *file);
+    ngx_http_infer_loc_conf_t *conf);
 
 /* A label for each line of a file.  NULL on error. */
 ngx_array_t *ngx_http_infer_read_labels(ngx_conf_t *cf, ngx_str_t *file);
@@ -221,6 +315,9 @@ ngx_int_t ngx_http_infer_multipart_find(ngx_str_t *body, ngx_str_t *boundary,
 
 /* task.c */
 
+/* The context of a request, made at its first use; NULL: no memory. */
+ngx_http_infer_ctx_t *ngx_http_infer_get_ctx(ngx_http_request_t *r);
+
 /* A pool cleanup: frees the sessions of an ngx_http_infer_model_t. */
 void ngx_http_infer_free_workspaces(void *data);
 
@@ -232,8 +329,8 @@ ngx_int_t ngx_http_infer_submit(ngx_http_request_t *r,
     ngx_http_infer_loc_conf_t *conf);
 
 /* In the thread: the outcome is an error. */
-void ngx_http_infer_task_fail(ngx_http_infer_task_t *task, ngx_uint_t status,
-    const char *reason);
+void ngx_http_infer_task_fail(ngx_http_infer_task_t *task,
+    ngx_http_infer_reason_e reason, const char *why);
 
 /* Nanoseconds, monotonic. */
 uint64_t ngx_http_infer_now(void);
@@ -266,13 +363,53 @@ ngx_int_t ngx_http_infer_send_result(ngx_http_request_t *r,
 ngx_int_t ngx_http_infer_send_description(ngx_http_request_t *r);
 ngx_int_t ngx_http_infer_send_options(ngx_http_request_t *r);
 
-/* An error_page of the configuration for this status goes first. */
-ngx_int_t ngx_http_infer_send_error(ngx_http_request_t *r, ngx_uint_t status,
-    const char *reason);
+/* An error_page of the configuration for the reason's status goes first. */
+ngx_int_t ngx_http_infer_send_error(ngx_http_request_t *r,
+    ngx_http_infer_reason_e reason, const char *why);
 
 /* Whether a text may stand in an answer, a header and a log: UTF-8 without
    control characters. */
 ngx_int_t ngx_http_infer_text_valid(ngx_str_t *text);
+
+
+/* stats.c */
+
+extern const ngx_http_infer_reason_t  ngx_http_infer_reasons[];
+
+/* Upper bounds of all buckets but the last, nanoseconds. */
+extern uint64_t  ngx_http_infer_bounds[NGX_HTTP_INFER_BUCKETS - 1];
+
+/* Configuration time: zones for what is counted.  Errors are logged. */
+ngx_int_t ngx_http_infer_add_stats(ngx_conf_t *cf,
+    ngx_http_infer_endpoint_t *ep);
+
+/* A worker begins and ends. */
+ngx_int_t ngx_http_infer_claim_worker(ngx_cycle_t *cycle);
+void ngx_http_infer_release_worker(ngx_cycle_t *cycle);
+
+/* The request has got its answer; only the first one counts. */
+void ngx_http_infer_count(ngx_http_infer_ctx_t *ctx,
+    ngx_http_infer_reason_e reason);
+
+/* The phases that a task has gone through. */
+void ngx_http_infer_count_task(ngx_http_infer_ctx_t *ctx,
+    ngx_http_infer_task_t *task);
+
+/* The time from the answer to the end of the request. */
+void ngx_http_infer_count_response(ngx_http_infer_ctx_t *ctx);
+
+/* The numbers of waiting and running requests change by so many. */
+void ngx_http_infer_count_load(ngx_http_infer_endpoint_t *ep,
+    ngx_int_t waiting, ngx_int_t running);
+
+/* The sum over all workers that are alive. */
+ngx_http_infer_load_t ngx_http_infer_get_load(
+    ngx_http_infer_main_conf_t *imcf, ngx_http_infer_endpoint_t *ep);
+
+
+/* metrics.c */
+
+char *ngx_http_infer_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 
 /* variables.c */

@@ -19,7 +19,7 @@ static ngx_int_t ngx_http_infer_send_json(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_infer_has_error_page(ngx_http_request_t *r,
     ngx_uint_t status);
 static ngx_int_t ngx_http_infer_set_error(ngx_http_request_t *r,
-    ngx_uint_t status, const char *reason);
+    ngx_uint_t status, const char *why);
 static ngx_int_t ngx_http_infer_add_header(ngx_http_request_t *r,
     const char *name, const char *value);
 static ngx_int_t ngx_http_infer_allow(ngx_http_request_t *r);
@@ -97,20 +97,30 @@ ngx_http_infer_send_options(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_infer_send_error(ngx_http_request_t *r, ngx_uint_t status,
-    const char *reason)
+ngx_http_infer_send_error(ngx_http_request_t *r,
+    ngx_http_infer_reason_e reason, const char *why)
 {
-    json_t      *root;
-    ngx_int_t    rc;
-    ngx_str_t    text;
-    ngx_uint_t   again;
+    json_t                *root;
+    ngx_int_t              rc;
+    ngx_str_t              text;
+    ngx_uint_t             again, status;
+    ngx_http_infer_ctx_t  *ctx;
+
+    ctx = ngx_http_infer_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_infer_count(ctx, reason);
+
+    status = ngx_http_infer_reasons[reason].status;
 
     /* an error page has led here again: the first reason stands */
 
     again = (r->err_status == status
              && ngx_http_infer_variable_is_set(r, NGX_HTTP_INFER_ERROR));
 
-    rc = again ? NGX_OK : ngx_http_infer_set_error(r, status, reason);
+    rc = again ? NGX_OK : ngx_http_infer_set_error(r, status, why);
 
     if (rc == NGX_OK && status == NGX_HTTP_NOT_ALLOWED) {
         rc = ngx_http_infer_allow(r);
@@ -128,8 +138,8 @@ ngx_http_infer_send_error(ngx_http_request_t *r, ngx_uint_t status,
         return status;
     }
 
-    text.data = (u_char *) reason;
-    text.len = ngx_strlen(reason);
+    text.data = (u_char *) why;
+    text.len = ngx_strlen(why);
 
     root = json_object();
 
@@ -201,11 +211,11 @@ ngx_http_infer_has_error_page(ngx_http_request_t *r, ngx_uint_t status)
 }
 
 
-/* the reason may lie in a task that is about to be freed */
+/* the text may lie in a task that is about to be freed */
 
 static ngx_int_t
 ngx_http_infer_set_error(ngx_http_request_t *r, ngx_uint_t status,
-    const char *reason)
+    const char *why)
 {
     ngx_str_t   text;
     ngx_uint_t  level;
@@ -213,16 +223,16 @@ ngx_http_infer_set_error(ngx_http_request_t *r, ngx_uint_t status,
     level = (status < NGX_HTTP_INTERNAL_SERVER_ERROR) ? NGX_LOG_INFO
                                                       : NGX_LOG_ERR;
 
-    ngx_log_error(level, r->connection->log, 0, "infer: %s", reason);
+    ngx_log_error(level, r->connection->log, 0, "infer: %s", why);
 
-    text.len = ngx_strlen(reason);
+    text.len = ngx_strlen(why);
     text.data = ngx_pnalloc(r->pool, text.len);
 
     if (text.data == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(text.data, reason, text.len);
+    ngx_memcpy(text.data, why, text.len);
 
     ngx_http_infer_set_variable(r, NGX_HTTP_INFER_ERROR, &text);
 

@@ -14,11 +14,6 @@
 #include "ngx_http_infer_module.h"
 
 
-#ifndef NGX_HTTP_UNPROCESSABLE_ENTITY
-#define NGX_HTTP_UNPROCESSABLE_ENTITY  422
-#endif
-
-
 static ngx_int_t ngx_http_infer_watch_client(ngx_http_request_t *r);
 static ngx_int_t ngx_http_infer_start(ngx_http_infer_ctx_t *ctx);
 static void ngx_http_infer_start_waiting(ngx_http_infer_endpoint_t *ep);
@@ -27,7 +22,8 @@ static ngx_http_infer_task_t *ngx_http_infer_create_task(
 static void ngx_http_infer_free_task(ngx_http_infer_task_t *task);
 static void ngx_http_infer_task_done(ngx_event_t *ev);
 static void ngx_http_infer_timeout(ngx_event_t *ev);
-static void ngx_http_infer_detach(void *data);
+static void ngx_http_infer_detach(ngx_http_infer_ctx_t *ctx);
+static void ngx_http_infer_cleanup(void *data);
 static void ngx_http_infer_finish(ngx_http_request_t *r, ngx_int_t rc);
 
 static void ngx_http_infer_task_handler(void *data, ngx_log_t *log);
@@ -36,58 +32,91 @@ static void ngx_http_infer_task_classify(ngx_http_infer_task_t *task,
     const infer_image_t *img);
 static void ngx_http_infer_task_compute(ngx_http_infer_task_t *task,
     infer_session_t *session);
-static ngx_uint_t ngx_http_infer_image_status(infer_image_status_t status);
+static ngx_http_infer_reason_e ngx_http_infer_image_reason(
+    infer_image_status_t status);
 static ngx_http_infer_workspace_t *ngx_http_infer_get_workspace(
     ngx_http_infer_model_t *model, infer_error_t *err);
 static void ngx_http_infer_put_workspace(ngx_http_infer_model_t *model,
     ngx_http_infer_workspace_t *ws);
 
 
+/*
+ * An internal redirect clears the contexts of all modules, but not the list of
+ * cleanup handlers: there ours is found again.
+ */
+
+ngx_http_infer_ctx_t *
+ngx_http_infer_get_ctx(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t    *cln;
+    ngx_http_infer_ctx_t  *ctx;
+
+    for (cln = r->main->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler == ngx_http_infer_cleanup) {
+            ctx = cln->data;
+
+            if (ctx->request == r) {
+                return ctx;
+            }
+        }
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_infer_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_infer_cleanup;
+    cln->data = ctx;
+
+    ctx->request = r;
+    ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_infer_module);
+    ctx->arrived = ngx_http_infer_now();
+
+    ctx->timer.handler = ngx_http_infer_timeout;
+    ctx->timer.data = ctx;
+    ctx->timer.log = r->connection->log;
+
+    return ctx;
+}
+
+
 ngx_int_t
 ngx_http_infer_submit(ngx_http_request_t *r, ngx_http_infer_loc_conf_t *conf)
 {
-    ngx_http_cleanup_t         *cln;
     ngx_http_infer_ctx_t       *ctx;
     ngx_http_infer_endpoint_t  *ep;
 
     ep = conf->endpoint;
 
     if (ep->nrunning >= conf->queue && ep->nwaiting >= conf->queue) {
-        return ngx_http_infer_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+        return ngx_http_infer_send_error(r, NGX_HTTP_INFER_QUEUE_FULL,
                                          "too many requests in the queue");
     }
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_infer_ctx_t));
+    ctx = ngx_http_infer_get_ctx(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    cln->handler = ngx_http_infer_detach;
-    cln->data = ctx;
-
-    ctx->request = r;
-    ctx->conf = conf;
     ctx->admitted = ngx_http_infer_now();
-
-    ctx->timer.handler = ngx_http_infer_timeout;
-    ctx->timer.data = ctx;
-    ctx->timer.log = r->connection->log;
 
     if (ep->nrunning < conf->queue) {
 
         if (ngx_http_infer_start(ctx) != NGX_OK) {
-            return ngx_http_infer_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+            return ngx_http_infer_send_error(r, NGX_HTTP_INFER_MEMORY,
                                              "out of memory");
         }
 
     } else {
         ngx_queue_insert_tail(&ep->waiting, &ctx->queue);
-        ep->nwaiting++;
+        ngx_http_infer_count_load(ep, 1, 0);
         ctx->waiting = 1;
     }
 
@@ -150,7 +179,7 @@ ngx_http_infer_start(ngx_http_infer_ctx_t *ctx)
     }
 
     ctx->task = task;
-    ctx->conf->endpoint->nrunning++;
+    ngx_http_infer_count_load(ctx->conf->endpoint, 0, 1);
 
     return NGX_OK;
 }
@@ -173,14 +202,14 @@ ngx_http_infer_start_waiting(ngx_http_infer_endpoint_t *ep)
         }
 
         ngx_queue_remove(q);
-        ep->nwaiting--;
+        ngx_http_infer_count_load(ep, -1, 0);
         ctx->waiting = 0;
 
         if (ngx_http_infer_start(ctx) != NGX_OK) {
             ngx_http_infer_detach(ctx);
 
             rc = ngx_http_infer_send_error(ctx->request,
-                                           NGX_HTTP_SERVICE_UNAVAILABLE,
+                                           NGX_HTTP_INFER_MEMORY,
                                            "out of memory");
 
             ngx_http_infer_finish(ctx->request, rc);
@@ -280,7 +309,7 @@ ngx_http_infer_task_done(ngx_event_t *ev)
     task = ev->data;
     ep = task->conf->endpoint;
 
-    ep->nrunning--;
+    ngx_http_infer_count_load(ep, 0, -1);
 
     /* first, so that the threads go on while the answer is written */
 
@@ -298,20 +327,23 @@ ngx_http_infer_task_done(ngx_event_t *ev)
     ngx_http_set_log_request(r->connection->log, r);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "infer task: %ui \"%V\"", task->status, &r->uri);
+                   "infer task: %ui \"%V\"", (ngx_uint_t) task->reason,
+                   &r->uri);
 
     ngx_http_infer_detach(ctx);
+    ngx_http_infer_count(ctx, task->reason);
+    ngx_http_infer_count_task(ctx, task);
 
     rc = ngx_http_infer_set_result_variables(r, ctx, task);
 
     if (rc != NGX_OK) {
         rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
-    } else if (task->status == NGX_HTTP_OK) {
+    } else if (task->reason == NGX_HTTP_INFER_OK) {
         rc = ngx_http_infer_send_result(r, task);
 
     } else {
-        rc = ngx_http_infer_send_error(r, task->status, task->err.text);
+        rc = ngx_http_infer_send_error(r, task->reason, task->err.text);
     }
 
     ngx_http_infer_free_task(task);
@@ -334,7 +366,7 @@ ngx_http_infer_timeout(ngx_event_t *ev)
 
     ngx_http_infer_detach(ctx);
 
-    rc = ngx_http_infer_send_error(r, NGX_HTTP_GATEWAY_TIME_OUT,
+    rc = ngx_http_infer_send_error(r, NGX_HTTP_INFER_TIMEOUT,
                                    "no answer within infer_timeout");
 
     ngx_http_infer_finish(r, rc);
@@ -344,17 +376,15 @@ ngx_http_infer_timeout(ngx_event_t *ev)
 /* the request waits for nothing any more; may be called again */
 
 static void
-ngx_http_infer_detach(void *data)
+ngx_http_infer_detach(ngx_http_infer_ctx_t *ctx)
 {
-    ngx_http_infer_ctx_t *ctx = data;
-
     if (ctx->timer.timer_set) {
         ngx_del_timer(&ctx->timer);
     }
 
     if (ctx->waiting) {
         ngx_queue_remove(&ctx->queue);
-        ctx->conf->endpoint->nwaiting--;
+        ngx_http_infer_count_load(ctx->conf->endpoint, -1, 0);
         ctx->waiting = 0;
     }
 
@@ -362,6 +392,24 @@ ngx_http_infer_detach(void *data)
         ctx->task->cancelled = 1;
         ctx->task->ctx = NULL;
         ctx->task = NULL;
+    }
+}
+
+
+/* the request ends */
+
+static void
+ngx_http_infer_cleanup(void *data)
+{
+    ngx_http_infer_ctx_t *ctx = data;
+
+    ngx_http_infer_detach(ctx);
+
+    if (ctx->answered) {
+        ngx_http_infer_count_response(ctx);
+
+    } else {
+        ngx_http_infer_count(ctx, NGX_HTTP_INFER_CLIENT_GONE);
     }
 }
 
@@ -421,9 +469,11 @@ ngx_http_infer_task_run(ngx_http_infer_task_t *task)
                                 &conf->preprocess, &img, &task->err);
 
     if (status != INFER_IMAGE_OK) {
-        task->status = ngx_http_infer_image_status(status);
+        task->reason = ngx_http_infer_image_reason(status);
         return;
     }
+
+    task->decoded = ngx_http_infer_now();
 
     if (infer_image_prepare(&img, &conf->preprocess, &prepared, &task->err)
         == 0)
@@ -433,7 +483,7 @@ ngx_http_infer_task_run(ngx_http_infer_task_t *task)
 
     } else {
         /* a long and thin image becomes huge when its short side grows */
-        task->status = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        task->reason = NGX_HTTP_INFER_PIXELS;
     }
 
     infer_image_free(&img);
@@ -453,13 +503,14 @@ ngx_http_infer_task_classify(ngx_http_infer_task_t *task,
     ws = ngx_http_infer_get_workspace(model, &task->err);
 
     if (ws == NULL) {
-        task->status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        task->reason = NGX_HTTP_INFER_MEMORY;
         return;
     }
 
     rc = infer_session_set_image(ws->session, 0, img,
                                  &task->conf->preprocess);
     if (rc == 0) {
+        task->preprocessed = ngx_http_infer_now();
         ngx_http_infer_task_compute(task, ws->session);
         task->ntop = infer_session_top(ws->session, 0, task->top,
                                        task->ntop);
@@ -468,16 +519,16 @@ ngx_http_infer_task_classify(ngx_http_infer_task_t *task,
     ngx_http_infer_put_workspace(model, ws);
 
     if (rc != 0) {
-        ngx_http_infer_task_fail(task, NGX_HTTP_UNPROCESSABLE_ENTITY,
+        ngx_http_infer_task_fail(task, NGX_HTTP_INFER_SHAPE,
                                  "the image has not the size of the model's "
                                  "input");
 
     } else if (task->ntop == 0) {
-        ngx_http_infer_task_fail(task, NGX_HTTP_INTERNAL_SERVER_ERROR,
+        ngx_http_infer_task_fail(task, NGX_HTTP_INFER_SCORES,
                                  "the model's scores are not finite");
 
     } else {
-        task->status = NGX_HTTP_OK;
+        task->reason = NGX_HTTP_INFER_OK;
     }
 }
 
@@ -498,32 +549,32 @@ ngx_http_infer_task_compute(ngx_http_infer_task_t *task,
 
 
 void
-ngx_http_infer_task_fail(ngx_http_infer_task_t *task, ngx_uint_t status,
-    const char *reason)
+ngx_http_infer_task_fail(ngx_http_infer_task_t *task,
+    ngx_http_infer_reason_e reason, const char *why)
 {
-    task->status = status;
+    task->reason = reason;
 
-    ngx_cpystrn((u_char *) task->err.text, (u_char *) reason,
+    ngx_cpystrn((u_char *) task->err.text, (u_char *) why,
                 sizeof(task->err.text));
 }
 
 
-static ngx_uint_t
-ngx_http_infer_image_status(infer_image_status_t status)
+static ngx_http_infer_reason_e
+ngx_http_infer_image_reason(infer_image_status_t status)
 {
     switch (status) {
 
     case INFER_IMAGE_UNKNOWN:
-        return NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+        return NGX_HTTP_INFER_FORMAT;
 
     case INFER_IMAGE_TOO_LARGE:
-        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        return NGX_HTTP_INFER_PIXELS;
 
     case INFER_IMAGE_NO_MEMORY:
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_HTTP_INFER_MEMORY;
 
     default: /* INFER_IMAGE_CORRUPT */
-        return NGX_HTTP_BAD_REQUEST;
+        return NGX_HTTP_INFER_MALFORMED;
     }
 }
 

@@ -111,7 +111,7 @@ ngx_http_infer_set_result_variables(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (task->status != NGX_HTTP_OK) {
+    if (task->reason != NGX_HTTP_INFER_OK) {
         return NGX_OK;
     }
 

@@ -174,7 +174,8 @@ is_deeply(delete $from_file->{source},
 is($from_file->{format}, 'infer', 'its format');
 is_deeply($from_file->{labels}, [split /\n/, slurp($labels)], 'its labels');
 is($from_file->{preprocessing}{crop}, 28, 'its preprocessing');
-delete @$_{qw(format labels preprocessing model_bytes)} for $from_onnx, $from_file;
+delete @$_{qw(format labels preprocessing model_bytes)}
+    for $from_onnx, $from_file;
 is_deeply($from_file, $from_onnx, 'all else is as in the ONNX file');
 like(good('inspect as text', 'inspect', $file),
      qr/^sections +model .*^made of +fashion\.onnx$/ms, 'as text');
@@ -292,6 +293,27 @@ for my $name (sort keys %broken) {
        'one line');
     is_deeply([sort $nginx->workers], \@workers, 'the old workers stay');
     is(ask($request), $answer, 'and serve');
+}
+
+# The self-test passes with all instruction sets, and of files of all.
+{
+    local $ENV{INFER_ISA} = 'blas';
+    good('convert with blas', 'convert', $onnx, '-o', "$dir/blas",
+         @described);
+}
+
+my %made = (fused => $bytes, blas => slurp("$dir/blas"));
+
+for my $isa (qw(avx512 avx2 scalar blas)) {
+    local $ENV{INFER_ISA} = $isa;
+
+    for my $name (sort keys %made) {
+        my $other = started(%part,
+                            files => { 'html/model.infer' => $made{$name} });
+        like(Fixture::Http::ask($other->{port}, $request)->{body},
+             qr/\A\{"class": 9, /, "$isa serves a file made by $name");
+        stops_cleanly($other);
+    }
 }
 
 # Another model in its place.

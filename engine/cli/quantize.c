@@ -99,7 +99,7 @@ measure_share(cli_quantizer_t *q, infer_error_t *err)
     uint64_t          macs[2] = { 0, 0 };
     infer_session_t  *session;
 
-    session = infer_session_create(q->result, 1, 1, err);
+    session = infer_session_create_observed(q->result, 1, 1, err);
     if (session == NULL) {
         return -1;
     }
@@ -140,7 +140,7 @@ calibrate(cli_quantizer_t *q, infer_error_t *err)
     int          status = -1;
     calibrate_t  c = { q, NULL };
 
-    c.session = infer_session_create(q->model, 1, q->trial.parallel->slots,
+    c.session = infer_session_create_observed(q->model, 1, q->trial.parallel->slots,
                                      err);
     q->calibration = infer_calibration_create(q->model, err);
 
@@ -261,7 +261,7 @@ rank_layers(cli_quantizer_t *q, products_t *p, infer_error_t *err)
     unsigned char         *keep = cli_alloc(q->how.n, 1);
     infer_quantization_t   how = q->how;
 
-    session = infer_session_create(q->model, 1, 1, err);
+    session = infer_session_create_observed(q->model, 1, 1, err);
     if (session == NULL) {
         free(keep);
         return -1;
@@ -508,6 +508,7 @@ prepare(cli_quantizer_t *q, const char *preprocess, const char *labels,
     }
 
     q->load.winograd_budget = 0;
+    q->load.apart = 1;
     q->load.equalize = !q->how.dynamic;
     q->model = infer_model_load(q->path, &q->load, err);
 
@@ -563,6 +564,7 @@ quantize(cli_quantizer_t *q, const char *preprocess, const char *labels,
     }
 
     q->load.winograd_budget = budget;
+    q->load.apart = 0;
 
     if (q->test.set != NULL) {
         status = search(q, err);

@@ -128,10 +128,10 @@ cli_trial_difference(const cli_trial_t *trial, size_t n,
     int        status = -1;
     compare_t  c = { d, { NULL, NULL }, trial->parallel };
 
-    c.session[0] = infer_session_create(first, 1, trial->parallel->slots,
+    c.session[0] = infer_session_create_observed(first, 1, trial->parallel->slots,
                                         err);
     if (c.session[0] != NULL) {
-        c.session[1] = infer_session_create(second, 1,
+        c.session[1] = infer_session_create_observed(second, 1,
                                             trial->parallel->slots, err);
     }
 

@@ -149,7 +149,8 @@ check_sections(const infer_file_t *f, const char *path, infer_error_t *err)
 
     for (uint64_t i = 0; i < f->n_sections; i++) {
         end = i + 1 < f->n_sections ? s[i + 1].offset : f->size;
-        crc = infer_file_crc(0, (const char *) f + s[i].offset, end - s[i].offset);
+        crc = infer_file_crc(0, (const char *) f + s[i].offset,
+                             end - s[i].offset);
 
         if (crc != s[i].crc) {
             return fail(err, path, "section %llu (%s) is damaged: its "

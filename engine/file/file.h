@@ -68,7 +68,8 @@ infer_source_at(const infer_file_source_t *source, uint64_t offset)
 }
 
 /*
- * INFER_SECTION_GOLDEN: a run with batch 1 and what came out.  For each input
+ * INFER_SECTION_GOLDEN: a run with batch 1 and what came out; exact where its
+ * bits are those of all instruction sets but "blas".  For each input
  * of the model one byte for each element: (byte - 128) / 64 where it is a
  * float, else byte & 1; then the bits of each output; all where the offsets
  * that follow this header, one for each, say.
@@ -76,6 +77,8 @@ infer_source_at(const infer_file_source_t *source, uint64_t offset)
 typedef struct {
     uint32_t  n_inputs;
     uint32_t  n_outputs;
+    uint32_t  exact;
+    uint32_t  reserved;           /* 0 */
 } infer_file_golden_t;
 
 

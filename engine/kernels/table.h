@@ -10,15 +10,16 @@
 #include "kernels/peak.h"
 
 
-#define KERNELS(ISA, NAME, INTEGER, ROWS)                                    \
+#define KERNELS(ISA, NAME, INTEGER)                                          \
 const infer_kernels_t  infer_kernels_##ISA = {                               \
     .name = NAME,                                                            \
     .integer = &infer_integer_kernels_##INTEGER,                             \
-    .tile_rows = ROWS,                                                       \
+    .tile_rows = INFER_TILE_ROWS,                                            \
     .tile_f32 = tile_f32,                                                    \
     .depthwise_f32 = depthwise_f32,                                          \
     .pool_f32 = pool_f32,                                                    \
     .winograd_input_f32 = winograd_input_f32,                                \
+    .winograd_weights_f32 = winograd_weights_f32,                            \
     .winograd_output_f32 = winograd_output_f32,                              \
     .unary_f32 = unary_f32,                                                  \
     .binary_f32 = binary_f32,                                                \

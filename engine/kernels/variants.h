@@ -23,10 +23,20 @@
 #define ROWS_13(X, P)  ROWS_12(X, P) X(12, P)
 #define ROWS_14(X, P)  ROWS_13(X, P) X(13, P)
 
+/* X(r, P) for r = 1 .. rows */
+#define HEIGHTS_1(X, P)   X(1, P)
+#define HEIGHTS_2(X, P)   HEIGHTS_1(X, P) X(2, P)
+#define HEIGHTS_3(X, P)   HEIGHTS_2(X, P) X(3, P)
+#define HEIGHTS_6(X, P)   HEIGHTS_3(X, P) X(4, P) X(5, P) X(6, P)
+#define HEIGHTS_9(X, P)   HEIGHTS_6(X, P) X(7, P) X(8, P) X(9, P)
+#define HEIGHTS_14(X, P)  HEIGHTS_9(X, P) X(10, P) X(11, P) X(12, P)          \
+                          X(13, P) X(14, P)
+
 /* X(p, i) for panels p below P */
 #define PANELS_1(X, i)  X(0, i)
 #define PANELS_2(X, i)  PANELS_1(X, i) X(1, i)
-#define PANELS_4(X, i)  PANELS_2(X, i) X(2, i) X(3, i)
+#define PANELS_3(X, i)  PANELS_2(X, i) X(2, i)
+#define PANELS_4(X, i)  PANELS_3(X, i) X(3, i)
 #define PANELS_8(X, i)  PANELS_4(X, i) X(4, i) X(5, i) X(6, i) X(7, i)
 
 #endif /* INFER_KERNELS_VARIANTS_H */

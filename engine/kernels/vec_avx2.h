@@ -59,6 +59,13 @@ v_load_m(const float *p, vm m)
     V_HALVES(vf, _mm256_maskload_ps(p, m.lo), _mm256_maskload_ps(p + 8, m.hi));
 }
 
+static inline void
+v_store(float *p, vf a)
+{
+    _mm256_storeu_ps(p, a.lo);
+    _mm256_storeu_ps(p + 8, a.hi);
+}
+
 /* Some CPUs take ten times as long for a masked store as for a plain one. */
 static inline void
 v_store_m(float *p, vf a, vm m)
@@ -66,8 +73,7 @@ v_store_m(float *p, vf a, vm m)
     if (_mm256_movemask_ps(_mm256_castsi256_ps(m.hi)) == 0xff
         && _mm256_movemask_ps(_mm256_castsi256_ps(m.lo)) == 0xff)
     {
-        _mm256_storeu_ps(p, a.lo);
-        _mm256_storeu_ps(p + 8, a.hi);
+        v_store(p, a);
 
     } else {
         _mm256_maskstore_ps(p, m.lo, a.lo);

@@ -32,6 +32,8 @@ v_load_m(const float *p, vm m)
     return _mm512_maskz_loadu_ps(m, p);
 }
 
+static inline void v_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+
 static inline void
 v_store_m(float *p, vf a, vm m)
 {

@@ -81,6 +81,12 @@ v_load_m(const float *p, vm m)
 }
 
 V_FUNCTION void
+v_store(float *p, vf a)
+{
+    memcpy(p, a.lane, sizeof(a.lane));
+}
+
+V_FUNCTION void
 v_store_m(float *p, vf a, vm m)
 {
     for (int i = 0; i < 16; i++) {

@@ -18,6 +18,10 @@
 #define WINO_AA  (WINO_A * WINO_A)
 #define WINO_BB  (WINO_B * WINO_B)
 
+/* over the derivatives at A and B */
+#define WINO_AT_A  (1.0f / (2.0f * WINO_AA * (WINO_AA - WINO_BB)))
+#define WINO_AT_B  (1.0f / (2.0f * WINO_BB * (WINO_BB - WINO_AA)))
+
 
 /* Six values, `step` vectors apart, become six. */
 static inline void
@@ -61,6 +65,60 @@ winograd_output_6(const vf *x, size_t step, vf *y)
     y[2] = v_fma(v_set1(WINO_BB), even2, v_mul(v_set1(WINO_AA), even));
     y[3] = v_fma(v_set1(WINO_AA * WINO_A), odd, x5);
     y[3] = v_fma(v_set1(WINO_BB * WINO_B), odd2, y[3]);
+}
+
+
+/*
+ * Three taps, `step` vectors apart, become six points: their polynomial over
+ * the derivative of the one that vanishes at all points.
+ */
+static inline void
+winograd_weights_3(const vf *x, size_t step, vf *y)
+{
+    vf  even, odd;
+
+    y[0] = v_mul(v_set1(1.0f / (WINO_AA * WINO_BB)), x[0]);
+
+    even = v_fma(v_set1(WINO_AA * WINO_AT_A), x[2 * step],
+                 v_mul(v_set1(WINO_AT_A), x[0]));
+    odd = v_mul(v_set1(WINO_A * WINO_AT_A), x[step]);
+
+    y[1] = v_add(even, odd);
+    y[2] = v_sub(even, odd);
+
+    even = v_fma(v_set1(WINO_BB * WINO_AT_B), x[2 * step],
+                 v_mul(v_set1(WINO_AT_B), x[0]));
+    odd = v_mul(v_set1(WINO_B * WINO_AT_B), x[step]);
+
+    y[3] = v_add(even, odd);
+    y[4] = v_sub(even, odd);
+    y[5] = x[2 * step];
+}
+
+
+static void
+winograd_weights_f32(const float *taps, size_t tap_step, size_t k, float *y,
+    size_t step)
+{
+    vf  x[9], point[18], row[6];
+
+    for (size_t i = 0; i < k; i++, taps += 16, y += 16) {
+        for (size_t t = 0; t < 9; t++) {
+            x[t] = v_load(taps + t * tap_step);
+        }
+
+        for (size_t w = 0; w < 3; w++) {
+            winograd_weights_3(x + w, 3, point + w * 6);
+        }
+
+        for (size_t h = 0; h < 6; h++) {
+            winograd_weights_3(point + h, 6, row);
+
+            for (size_t w = 0; w < 6; w++) {
+                v_store(y + (h * 6 + w) * step, row[w]);
+            }
+        }
+    }
 }
 
 

@@ -2,14 +2,16 @@
  * Convolution over (N, D, H, W, C); with fewer spatial dimensions the leading
  * ones are 1.
  *
- * Depthwise (one channel in and out to a group) has a kernel of its own that
- * reads the input in place.  All others are products: a row holds what one
+ * Depthwise (one channel in and out to a group) has a kernel of its own
+ * (ops/depthwise.c).  All others are products: a row holds what one
  * output's window covers, K = (kd, kh, kw, c), with zeros for the padding;
  * where the window is a single point, the input is that matrix already, and
  * few channels are read from padded lines (ops/lines.c) instead.  Where
  * the graph asks for it, a 3x3 window is computed by Winograd's transforms.
  */
 
+#include "ops/depthwise.h"
+#include "ops/gate.h"
 #include "ops/lines.h"
 #include "ops/window.h"
 #include "ops/winograd.h"
@@ -21,8 +23,6 @@ static void multiply_line(const infer_lines_t *l, const unsigned char *lines,
 static infer_product_t product_of(const infer_field_t *f);
 static void gather(const infer_product_t *p, size_t group, size_t row,
     size_t n, float *dst, size_t ld);
-static void depthwise(const infer_field_t *f,
-    const infer_stretch_t *stretch);
 
 
 /* ---- the shape rule --------------------------------------------------- */
@@ -33,9 +33,10 @@ conv_shape(infer_graph_t *g, const infer_node_t *node)
     infer_dim_t           dim[INFER_MAX_RANK];
     const infer_conv_t   *p = &node->param.conv;
 
-    if (infer_check_operands(g, node, 2, INFER_IN_PRODUCT, 1) != 0
+    if (infer_check_operands(g, node, 2, INFER_IN_CONV, 1) != 0
         || infer_product_check_weights(g, node) != 0
-        || infer_window_shape(g, node, &p->window, p->groups, dim) != 0)
+        || infer_window_shape(g, node, &p->window, p->groups, dim) != 0
+        || infer_gate_check(g, node) != 0)
     {
         return -1;
     }
@@ -61,7 +62,7 @@ conv_pack_size(const infer_node_t *node)
                                              node->param.conv.groups);
 
     if (node->param.conv.winograd) {
-        return infer_winograd_pack_size(&w);
+        return infer_winograd_pack_size(node, &w);
     }
 
     return infer_product_pack_size(&w);
@@ -104,7 +105,7 @@ conv_scratch(const infer_call_t *call)
                      call->param->conv.groups);
 
     if (infer_field_is_depthwise(&field)) {
-        return infer_field_scratch(&field);
+        return infer_depthwise_scratch(call, NULL);
     }
 
     product = product_of(&field);
@@ -134,13 +135,25 @@ conv_run(const infer_call_t *call)
                      call->param->conv.groups);
 
     if (infer_field_is_depthwise(&field)) {
-        infer_field_run(&field, depthwise);
+        infer_depthwise_run(call, NULL);
         return;
     }
 
     product = product_of(&field);
 
     infer_product_run(call, &product);
+}
+
+
+static int
+conv_strided(const infer_call_t *call)
+{
+    infer_field_t  field;
+
+    infer_field_init(&field, call, &call->param->conv.window,
+                     call->param->conv.groups);
+
+    return infer_product_strided(call) && !infer_field_is_depthwise(&field);
 }
 
 
@@ -169,7 +182,7 @@ static void
 multiply_line(const infer_lines_t *l, const unsigned char *lines,
     size_t slot, size_t offset)
 {
-    size_t             width, block, panels;
+    size_t             panels;
     const float       *residual = infer_product_residual(l->call);
     infer_tile_f32_t   t;
 
@@ -188,21 +201,15 @@ multiply_line(const infer_lines_t *l, const unsigned char *lines,
     t.next = NULL;
     t.panel_step = 0;
     t.resume = 0;
-    t.ldr = t.ldc = t.n;
+    t.ldr = t.ldc = l->ldc;
     t.act = &l->call->param->conv.act;
 
-    width = (size_t) l->y->dim[2];
-    block = (width + INFER_TILE_ROWS - 1) / INFER_TILE_ROWS;
-    block = (width + block - 1) / block;
+    t.rows = (size_t) l->y->dim[2];
+    t.a = (const float *) lines;
+    t.c = (float *) l->y->data + offset;
+    t.residual = residual != NULL ? residual + offset : NULL;
 
-    for (size_t i = 0; i < width; i += block, offset += block * t.n) {
-        t.rows = width - i < block ? width - i : block;
-        t.a = (const float *) lines + i * t.lda;
-        t.c = (float *) l->y->data + offset;
-        t.residual = residual != NULL ? residual + offset : NULL;
-
-        l->call->kernels->tile_f32(&t);
-    }
+    l->call->kernels->tile_f32(&t);
 }
 
 
@@ -219,11 +226,17 @@ product_of(const infer_field_t *f)
     p.packed = call->packed;
     p.residual = infer_product_residual(call);
     p.c = call->out[0]->data;
+    p.ldc = infer_out_ld(call);
     p.act = &call->param->conv.act;
     p.a = call->in[INFER_IN_X]->data;
     p.lda = (size_t) f->channels;
-    p.gather = infer_field_is_point(f) ? NULL : gather;
+    p.gather = infer_window_is_point(f->window) ? NULL : gather;
     p.source = f;
+
+    if (infer_gate_of(call) != NULL) {
+        p.gather = infer_gate_gather;
+        p.source = call;
+    }
 
     return p;
 }
@@ -237,36 +250,14 @@ gather(const infer_product_t *p, size_t group, size_t row, size_t n,
 }
 
 
-static void
-depthwise(const infer_field_t *f, const infer_stretch_t *stretch)
-{
-    size_t                  panels, offset;
-    const float            *residual = infer_product_residual(f->call);
-    infer_depthwise_f32_t   d;
-
-    panels = (size_t) (f->channels + INFER_PANEL - 1) / INFER_PANEL;
-    offset = stretch->pixel * (size_t) f->channels;
-
-    d.tap = stretch->tap;
-    d.taps = (size_t) f->taps;
-    d.width = stretch->width;
-    d.channels = (size_t) f->channels;
-    d.panels = f->call->packed;
-    d.bias = d.panels + panels * INFER_PANEL * d.taps;
-    d.residual = residual != NULL ? residual + offset : NULL;
-    d.c = (float *) f->call->out[0]->data + offset;
-    d.act = &f->call->param->conv.act;
-
-    f->call->kernels->depthwise_f32(&d);
-}
-
-
 const infer_op_t  infer_op_conv = {
     .name = "conv",
     .shape = conv_shape,
     .run = conv_run,
+    .strided = conv_strided,
     .scratch = conv_scratch,
     .pack_size = conv_pack_size,
+    .n_packed = INFER_IN_SCALE,
     .pack = conv_pack,
     .macs = infer_window_macs
 };

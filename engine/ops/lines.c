@@ -64,6 +64,7 @@ infer_lines_init(infer_lines_t *l, const infer_call_t *call,
     l->size = infer_dtype_size(l->x->dtype);
     l->padding = padding;
     l->channels = l->x->dim[3];
+    l->ldc = infer_out_ld(call);
     l->extent = (int64_t) (w->kernel[1] - 1) * w->dilation[1] + 1;
     l->line = (w->before[2] + l->x->dim[2] + w->after[2]) * l->channels;
 
@@ -110,8 +111,8 @@ run_task(void *arg, size_t i, size_t slot)
         from = (size_t) ((line - first) * l->window->stride[1] * l->line);
 
         l->multiply(l, scratch + from * l->size, slot,
-                    (size_t) ((image * l->y->dim[1] + line) * l->y->dim[2]
-                              * l->y->dim[3]));
+                    (size_t) ((image * l->y->dim[1] + line) * l->y->dim[2])
+                    * l->ldc);
     }
 }
 

@@ -19,6 +19,7 @@ struct infer_lines_s {
     size_t                 size;           /* bytes of an element */
     unsigned char          padding;        /* each byte of it */
     int64_t                channels;
+    size_t                 ldc;            /* from output to output */
     int64_t                extent;         /* lines that a window spans */
     int64_t                line;           /* elements, with padding */
     int64_t                lines;          /* output lines of a task */

@@ -235,6 +235,7 @@ infer_pooling_init(infer_pooling_t *p, const infer_call_t *call,
     p->param = param;
     p->window = &param->window;
     p->channels = x->dim[x->rank - 1];
+    p->ld = (int64_t) infer_out_ld(call);
 
     for (int i = 0; i < 3; i++) {
         j = x->rank - 4 + i;
@@ -283,7 +284,7 @@ row_f32(void *arg, size_t i, size_t slot)
     };
 
     y = (float *) p->call->out[0]->data
-        + (int64_t) i * p->out[2] * p->channels;
+        + (int64_t) i * p->out[2] * p->ld;
     tap = infer_scratch(p->call, slot);
     sum = (float *) (tap + p->window->kernel[2]);
 
@@ -294,7 +295,7 @@ row_f32(void *arg, size_t i, size_t slot)
     if (combine_rows(p, &bin, at, sum)) {
         combine_columns(p, tap, sum, y);
     } else {
-        fill(p, y, p->out[2] * p->channels);
+        fill(p, y, p->out[2]);
     }
 
     if (p->param->average) {
@@ -355,6 +356,7 @@ combine_columns(const infer_pooling_t *p, infer_tap_t *tap, const float *sum,
 
     row.tap = tap;
     row.channels = (size_t) p->channels;
+    row.ldc = (size_t) p->ld;
     row.sum = p->param->average;
 
     for (int64_t o = 0; o < p->out[2]; o += n) {
@@ -369,7 +371,7 @@ combine_columns(const infer_pooling_t *p, infer_tap_t *tap, const float *sum,
         }
 
         if (t.first >= t.end) {
-            fill(p, y + o * p->channels, n * p->channels);
+            fill(p, y + o * p->ld, n);
             continue;
         }
 
@@ -381,19 +383,21 @@ combine_columns(const infer_pooling_t *p, infer_tap_t *tap, const float *sum,
 
         row.taps = (size_t) (t.end - t.first);
         row.width = (size_t) n;
-        row.c = y + o * p->channels;
+        row.c = y + o * p->ld;
 
         p->call->kernels->pool_f32(&row);
     }
 }
 
 
-/* Outputs of windows without a tap. */
+/* n outputs of windows without a tap. */
 static void
 fill(const infer_pooling_t *p, float *y, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
-        y[i] = p->param->average ? 0 : -INFINITY;
+    for (int64_t i = 0; i < n; i++, y += p->ld) {
+        for (int64_t c = 0; c < p->channels; c++) {
+            y[c] = p->param->average ? 0 : -INFINITY;
+        }
     }
 }
 
@@ -676,9 +680,19 @@ pool_run(const infer_call_t *call)
 }
 
 
+/* Averages are divided over whole rows. */
+static int
+pool_strided(const infer_call_t *call)
+{
+    return call->in[0]->dtype == INFER_F32 && call->n_out == 1
+           && !call->param->pool.average;
+}
+
+
 const infer_op_t  infer_op_pool = {
     .name = "pool",
     .shape = pool_shape,
     .run = pool_run,
+    .strided = pool_strided,
     .scratch = pool_scratch
 };

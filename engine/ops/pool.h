@@ -17,6 +17,7 @@ struct infer_pooling_s {
     int64_t                in[3];      /* D, H, W */
     int64_t                out[3];     /* OD, OH, OW */
     int64_t                channels;
+    int64_t                 ld;         /* from output to output */
     void                 (*pixel)(const infer_pooling_t *p,
                                   const int64_t *at);
 };

@@ -223,7 +223,7 @@ product_of(const infer_field_t *f)
     p.n = (size_t) (f->outputs / f->groups);
     p.a = f->x;
     p.lda = (size_t) f->channels;
-    p.field = infer_field_is_point(f) ? NULL : f;
+    p.field = infer_window_is_point(f->window) ? NULL : f;
     p.run = run_of(&f->call->param->qconv, f->call->in[INFER_IN_X]->rank,
                    (size_t) f->group, (size_t) f->taps, 0);
     p.run_step = p.k;
@@ -350,6 +350,7 @@ const infer_op_t  infer_op_qconv = {
     .run = qconv_run,
     .scratch = qconv_scratch,
     .pack_size = qconv_pack_size,
+    .n_packed = INFER_IN_SCALE,
     .pack = qconv_pack,
     .macs = infer_window_macs
 };

@@ -156,6 +156,7 @@ const infer_op_t  infer_op_qfc = {
     .run = qfc_run,
     .scratch = qfc_scratch,
     .pack_size = qfc_pack_size,
+    .n_packed = INFER_IN_SCALE,
     .pack = qfc_pack,
     .macs = infer_fc_macs
 };

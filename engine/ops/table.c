@@ -27,6 +27,7 @@ const infer_op_t *const infer_op_table[INFER_OPS] = {
     &infer_op_gather,
     &infer_op_resize,
     &infer_op_affine,
+    &infer_op_strip,
     &infer_op_quantize,
     &infer_op_dequantize,
     &infer_op_dynamic_quantize,

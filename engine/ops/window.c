@@ -300,10 +300,8 @@ infer_field_is_depthwise(const infer_field_t *f)
 
 
 int
-infer_field_is_point(const infer_field_t *f)
+infer_window_is_point(const infer_window_t *w)
 {
-    const infer_window_t  *w = f->window;
-
     for (int i = 0; i < 3; i++) {
         if (w->kernel[i] != 1 || w->stride[i] != 1 || w->before[i] != 0
             || w->after[i] != 0)

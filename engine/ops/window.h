@@ -58,7 +58,7 @@ void infer_field_init(infer_field_t *f, const infer_call_t *call,
 int infer_field_is_depthwise(const infer_field_t *f);
 
 /* Whether the rows of the product are the input's pixels as they lie. */
-int infer_field_is_point(const infer_field_t *f);
+int infer_window_is_point(const infer_window_t *w);
 
 /*
  * What the windows of outputs row .. row + n - 1 cover of a group's channels,

@@ -1,8 +1,13 @@
 /*
  * Winograd's F(4x4, 3x3) on the register tile: blocks of input tiles are
  * transformed, [36][tiles][C]; then, some panels of outputs at a time, 36
- * products with a row for each tile, and the inverse transform of those.  A
- * block's transformed input and products stay in the second cache.
+ * products with a row for each tile, and the inverse transform of those.
+ *
+ * The transformed weights are four times as many as the taps.  They lie in
+ * memory so, or, where an image has few tiles, as taps that are transformed at
+ * each run, a stretch of channels at a time: memory is slower than that.  A
+ * block's transformed input, products and weights in use stay in the second
+ * cache.
  *
  * Each product is one chain over the channels, whatever the blocks are.
  */
@@ -16,13 +21,21 @@
 #define INPUT        INFER_WINOGRAD_INPUT
 #define OUTPUT       INFER_WINOGRAD_OUTPUT
 #define PANEL        INFER_PANEL
+#define TAPS         9
 
-/* Panels whose products are transformed back together. */
-#define CHUNK        2
+/* Panels whose products are transformed back together, and the same where
+   weights are transformed for them. */
+#define CHUNK        4
+#define LATE_CHUNK   2
 
-/* Transformed input of a block: much, where each block reads many weights. */
+/* Channels whose weights are transformed together, at most. */
+#define DEPTH        128
+
+/* Transformed input of a block: much, where each block reads many weights, and
+   all of it, mostly, where each transforms them. */
 #define BLOCK_BYTES  ((size_t) 256 << 10)
 #define LARGE_BYTES  ((size_t) 1 << 20)
+#define LATE_BYTES   ((size_t) 1280 << 10)
 #define MANY_WEIGHTS ((size_t) 768 << 10)
 
 
@@ -33,28 +46,37 @@ typedef struct {
     const float         *residual;         /* NULL: none */
     size_t               channels;         /* C */
     size_t               outputs;          /* O */
+    size_t               ldc;              /* floats from pixel to pixel */
     size_t               panels;
     size_t               down;             /* tiles of an image */
     size_t               across;
     size_t               tiles;            /* of all images */
-    size_t               block;            /* tiles of a task */
-    size_t               blocks;
+    size_t               blocks;           /* of tiles */
+    size_t               block;            /* tiles of one, at most */
     size_t               columns;          /* tasks that share a block */
+    int                  late;             /* weights are transformed here */
+    size_t               chunk;            /* panels at a time */
+    size_t               depth;            /* channels at a time */
     size_t               ld;               /* of the transformed input */
     size_t               step;             /* from point to point */
     size_t               product_step;     /* the same for products */
+    size_t               weight_step;      /* and weights */
 } winograd_t;
 
 
-static void transform_weights(float *w, size_t step);
-static void transform_3(const double *x, double *y);
+static size_t depth_of(size_t channels);
+static void pack_late(const infer_node_t *node, const infer_weights_t *w,
+    float *dst);
+static void pack_points(const infer_node_t *node, const infer_weights_t *w,
+    float *dst);
 static void winograd_init(winograd_t *w, const infer_call_t *call);
-static void split_blocks(winograd_t *w, size_t blocks);
 static void run_task(void *arg, size_t i, size_t slot);
 static void transform_tile(const winograd_t *w, size_t tile,
     const float *padding, float *dst);
 static void multiply(const winograd_t *w, const float *x, size_t tiles,
-    size_t panel, float *dst);
+    size_t panel, float *dst, float *weights);
+static void multiply_late(const winograd_t *w, infer_tile_f32_t *t,
+    const float *x, size_t panel, float *dst, float *weights);
 static void finish_tile(const winograd_t *w, size_t tile, size_t panel,
     const float *x);
 
@@ -89,99 +111,86 @@ infer_winograd_fits(const infer_node_t *node)
 /* ---- packing ---------------------------------------------------------- */
 
 size_t
-infer_winograd_pack_size(const infer_weights_t *w)
+infer_winograd_pack_size(const infer_node_t *node, const infer_weights_t *w)
 {
+    if (node->param.conv.winograd == INFER_WINOGRAD_LATE) {
+        return infer_product_pack_size(w);
+    }
+
     return ceil_div(w->n, PANEL) * PANEL * (POINTS * w->c + 1)
            * sizeof(float);
 }
 
 
-/*
- * The taps are packed to where the first nine points belong, then become
- * points in place.
- */
 void
 infer_winograd_pack(const infer_node_t *node, const infer_weights_t *w,
     float *dst)
 {
-    float   *chunk, *panel, *bias;
-    size_t   step, size = w->c * PANEL, panels = ceil_div(w->n, PANEL);
+    if (node->param.conv.winograd == INFER_WINOGRAD_LATE) {
+        pack_late(node, w, dst);
+
+    } else {
+        pack_points(node, w, dst);
+    }
+}
+
+
+static size_t
+depth_of(size_t channels)
+{
+    return ceil_div(channels, ceil_div(channels, DEPTH));
+}
+
+
+static void
+pack_late(const infer_node_t *node, const infer_weights_t *w, float *dst)
+{
+    float            *bias;
+    size_t            end, panels = ceil_div(w->n, PANEL);
+    infer_weights_t   part = *w;
+
+    bias = dst + panels * PANEL * TAPS * w->c;
+
+    for (size_t chunk = 0; chunk < panels; chunk += LATE_CHUNK) {
+        end = min_size(chunk + LATE_CHUNK, panels);
+
+        for (size_t c = 0; c < w->c; c += part.c) {
+            part.c = min_size(depth_of(w->c), w->c - c);
+            part.data = (const char *) w->data + c * w->depth * sizeof(float);
+
+            for (size_t i = chunk; i < end; i++) {
+                infer_product_pack_panel(node, &part, i * PANEL,
+                                         min_size(w->n - i * PANEL, PANEL),
+                                         dst, part.c * PANEL,
+                                         bias + i * PANEL);
+                dst += TAPS * part.c * PANEL;
+            }
+        }
+    }
+}
+
+
+/*
+ * The taps are packed to where the first nine points belong, then become
+ * points in place, with the same bits as those transformed at a run.
+ */
+static void
+pack_points(const infer_node_t *node, const infer_weights_t *w, float *dst)
+{
+    float   *panel, *bias;
+    size_t   step, chunk, size = w->c * PANEL, panels = ceil_div(w->n, PANEL);
 
     bias = dst + panels * POINTS * size;
 
     for (size_t i = 0; i < panels; i++) {
-        chunk = dst + i / CHUNK * CHUNK * POINTS * size;
-        step = min_size(panels - i / CHUNK * CHUNK, CHUNK) * size;
-        panel = chunk + i % CHUNK * size;
+        chunk = i / CHUNK * CHUNK;
+        step = min_size(panels - chunk, CHUNK) * size;
+        panel = dst + chunk * POINTS * size + i % CHUNK * size;
 
         infer_product_pack_panel(node, w, i * PANEL,
                                  min_size(w->n - i * PANEL, PANEL), panel,
                                  step, bias + i * PANEL);
-
-        for (size_t k = 0; k < size; k += PANEL) {
-            transform_weights(panel + k, step);
-        }
-    }
-}
-
-
-/* Nine rows of a panel, `step` apart, become 36. */
-static void
-transform_weights(float *w, size_t step)
-{
-    double  tap[3 * PANEL], row[3][INPUT * PANEL], point[INPUT * PANEL];
-
-    for (size_t kh = 0; kh < 3; kh++) {
-        for (size_t kw = 0; kw < 3; kw++) {
-            for (size_t i = 0; i < PANEL; i++) {
-                tap[kw * PANEL + i] = (double) w[(kh * 3 + kw) * step + i];
-            }
-        }
-
-        transform_3(tap, row[kh]);
-    }
-
-    for (size_t x = 0; x < INPUT; x++) {
-        for (size_t kh = 0; kh < 3; kh++) {
-            memcpy(tap + kh * PANEL, row[kh] + x * PANEL,
-                   PANEL * sizeof(double));
-        }
-
-        transform_3(tap, point);
-
-        for (size_t y = 0; y < INPUT; y++) {
-            for (size_t i = 0; i < PANEL; i++) {
-                w[(y * INPUT + x) * step + i] = (float) point[y * PANEL + i];
-            }
-        }
-    }
-}
-
-
-/* The polynomial of three taps at the six points, over their derivatives. */
-static void
-transform_3(const double *x, double *y)
-{
-    double        even, odd;
-    const double  a = (double) INFER_WINOGRAD_A, b = (double) INFER_WINOGRAD_B;
-    const double  at_0 = 1 / (a * a * b * b);
-    const double  at_a = 1 / (2 * a * a * (a * a - b * b));
-    const double  at_b = 1 / (2 * b * b * (b * b - a * a));
-
-    for (size_t i = 0; i < PANEL; i++, x++, y++) {
-        y[0] = x[0] * at_0;
-
-        even = (x[0] + a * a * x[2 * PANEL]) * at_a;
-        odd = a * x[PANEL] * at_a;
-        y[PANEL] = even + odd;
-        y[2 * PANEL] = even - odd;
-
-        even = (x[0] + b * b * x[2 * PANEL]) * at_b;
-        odd = b * x[PANEL] * at_b;
-        y[3 * PANEL] = even + odd;
-        y[4 * PANEL] = even - odd;
-
-        y[5 * PANEL] = x[2 * PANEL];
+        infer_kernels()->winograd_weights_f32(panel, step, w->c, panel, step);
     }
 }
 
@@ -195,8 +204,9 @@ infer_winograd_scratch(const infer_call_t *call)
 
     winograd_init(&w, call);
 
-    /* zeros for the padding, transformed input, products */
-    return (w.ld + POINTS * (w.step + w.product_step)) * sizeof(float);
+    /* zeros for the padding, transformed input, products, weights */
+    return (w.ld + POINTS * (w.step + w.product_step + w.weight_step))
+           * sizeof(float);
 }
 
 
@@ -210,12 +220,12 @@ infer_winograd_run(const infer_call_t *call)
 
     slots = call->parallel != NULL ? call->parallel->slots : 1;
 
-    if (slots > 1 && w.blocks >= slots) {
-        split_blocks(&w, ceil_div(w.blocks, slots) * slots);
+    if (slots > 1 && w.tiles >= slots * INFER_TILE_ROWS) {
+        w.blocks = min_size(ceil_div(w.blocks, slots) * slots, w.tiles);
 
     } else if (w.blocks > 0) {
         w.columns = min_size(ceil_div(slots, w.blocks),
-                             ceil_div(w.panels, CHUNK));
+                             ceil_div(w.panels, w.chunk));
     }
 
     infer_parallel_for(call, run_task, &w, w.blocks * w.columns);
@@ -234,50 +244,51 @@ winograd_init(winograd_t *w, const infer_call_t *call)
     w->residual = infer_product_residual(call);
     w->channels = (size_t) w->x->dim[3];
     w->outputs = (size_t) w->y->dim[3];
+    w->ldc = infer_out_ld(call);
     w->panels = ceil_div(w->outputs, PANEL);
     w->down = ceil_div((size_t) w->y->dim[1], OUTPUT);
     w->across = ceil_div((size_t) w->y->dim[2], OUTPUT);
     w->tiles = (size_t) w->y->dim[0] * w->down * w->across;
     w->columns = 1;
+    w->late = call->param->conv.winograd == INFER_WINOGRAD_LATE;
+    w->chunk = w->late ? LATE_CHUNK : CHUNK;
+    w->depth = depth_of(w->channels);
 
     /* rows and points are an odd number of cache lines apart */
     w->ld = (ceil_div(w->channels, 16) | 1) * 16;
 
     bytes = POINTS * w->panels * PANEL * w->channels * sizeof(float);
-    most = (bytes > MANY_WEIGHTS ? LARGE_BYTES : BLOCK_BYTES)
+    most = (w->late ? LATE_BYTES
+            : bytes > MANY_WEIGHTS ? LARGE_BYTES : BLOCK_BYTES)
            / (POINTS * w->ld * sizeof(float));
     most += most == 0;
 
-    split_blocks(w, ceil_div(w->tiles, most));
+    w->blocks = ceil_div(w->tiles, most);
+    w->block = w->blocks > 0 ? ceil_div(w->tiles, w->blocks) : 0;
 
     w->step = w->block * w->ld;
     w->step += w->step / 16 % 2 == 0 ? 16 : 0;
-    w->product_step = w->block * CHUNK * PANEL + 16;
-}
-
-
-static void
-split_blocks(winograd_t *w, size_t blocks)
-{
-    w->block = blocks > 0 ? ceil_div(w->tiles, blocks) : 0;
-    w->blocks = w->block > 0 ? ceil_div(w->tiles, w->block) : 0;
+    w->product_step = w->block * w->chunk * PANEL + 16;
+    w->weight_step = w->late ? LATE_CHUNK * PANEL * w->depth + 16 : 0;
 }
 
 
 static void
 run_task(void *arg, size_t i, size_t slot)
 {
-    float             *padding, *input, *product;
+    float             *padding, *input, *product, *weights;
     size_t             first, end, panel, last, column;
     const winograd_t  *w = arg;
 
     padding = infer_scratch(w->call, slot);
     input = padding + w->ld;
     product = input + POINTS * w->step;
+    weights = product + POINTS * w->product_step;
 
     column = i % w->columns;
-    first = i / w->columns * w->block;
-    end = min_size(first + w->block, w->tiles);
+    i /= w->columns;
+    first = infer_task_first(w->tiles, w->blocks, i);
+    end = infer_task_first(w->tiles, w->blocks, i + 1);
 
     memset(padding, 0, w->channels * sizeof(float));
 
@@ -285,16 +296,17 @@ run_task(void *arg, size_t i, size_t slot)
         transform_tile(w, t, padding, input + (t - first) * w->ld);
     }
 
-    panel = w->panels * column / w->columns / CHUNK * CHUNK;
+    panel = w->panels * column / w->columns / w->chunk * w->chunk;
     last = column + 1 == w->columns
            ? w->panels
-           : w->panels * (column + 1) / w->columns / CHUNK * CHUNK;
+           : w->panels * (column + 1) / w->columns / w->chunk * w->chunk;
 
-    for ( ; panel < last; panel += CHUNK) {
-        multiply(w, input, end - first, panel, product);
+    for ( ; panel < last; panel += w->chunk) {
+        multiply(w, input, end - first, panel, product, weights);
 
         for (size_t t = first; t < end; t++) {
-            finish_tile(w, t, panel, product + (t - first) * CHUNK * PANEL);
+            finish_tile(w, t, panel,
+                        product + (t - first) * w->chunk * PANEL);
         }
     }
 }
@@ -339,27 +351,31 @@ transform_tile(const winograd_t *w, size_t tile, const float *padding,
 /* The products of a block with the panels of a chunk. */
 static void
 multiply(const winograd_t *w, const float *x, size_t tiles, size_t panel,
-    float *dst)
+    float *dst, float *weights)
 {
-    size_t                      rows, size, last;
+    size_t                      size, last;
     infer_tile_f32_t            t;
     static const float          bias[CHUNK * PANEL];
     static const infer_unary_t  none = { INFER_NONE, 0, 0 };
 
-    rows = ceil_div(tiles, ceil_div(tiles, INFER_TILE_ROWS));
-
     t.lda = w->ld;
+    t.rows = tiles;
     t.k = w->channels;
     t.run = t.k;
     t.run_step = 0;
     t.panel_step = 0;
     t.resume = 0;
-    t.n = min_size(w->panels - panel, CHUNK) * PANEL;
+    t.n = min_size(w->panels - panel, w->chunk) * PANEL;
     t.bias = bias;
     t.residual = NULL;
     t.ldr = 0;
-    t.ldc = CHUNK * PANEL;
+    t.ldc = w->chunk * PANEL;
     t.act = &none;
+
+    if (w->late) {
+        multiply_late(w, &t, x, panel, dst, weights);
+        return;
+    }
 
     size = t.n * w->channels;
     last = panel + CHUNK < w->panels ? POINTS : POINTS - 1;
@@ -367,15 +383,49 @@ multiply(const winograd_t *w, const float *x, size_t tiles, size_t panel,
                + panel * POINTS * PANEL * w->channels;
 
     for (size_t point = 0; point < POINTS; point++, t.panels += size) {
-        for (size_t row = 0; row < tiles; row += rows) {
-            /* the next point's weights, half of them with each tile */
-            t.next = row < 2 * rows && point < last
-                     ? t.panels + size + (row > 0) * size / 2 : NULL;
-            t.rows = min_size(rows, tiles - row);
-            t.a = x + point * w->step + row * w->ld;
-            t.c = dst + point * w->product_step + row * t.ldc;
+        t.next = point < last ? t.panels + size : NULL;
+        t.a = x + point * w->step;
+        t.c = dst + point * w->product_step;
 
-            w->call->kernels->tile_f32(&t);
+        w->call->kernels->tile_f32(&t);
+    }
+}
+
+
+/*
+ * The same from taps.  While some channels are multiplied, the taps of the
+ * next ones are fetched, in nine parts.
+ */
+static void
+multiply_late(const winograd_t *w, infer_tile_f32_t *t, const float *x,
+    size_t panel, float *dst, float *weights)
+{
+    size_t        last = panel * PANEL + t->n;
+    const float  *taps;
+
+    taps = (const float *) w->call->packed
+           + panel * TAPS * PANEL * w->channels;
+
+    for (size_t c = 0; c < w->channels; c += t->k) {
+        t->k = min_size(w->depth, w->channels - c);
+        t->run = t->k;
+        t->resume = c > 0;
+
+        for (size_t i = 0; i < t->n; i += PANEL, taps += TAPS * t->k * PANEL) {
+            w->call->kernels->winograd_weights_f32(taps, t->k * PANEL, t->k,
+                                                   weights + i * t->k,
+                                                   w->weight_step);
+        }
+
+        for (size_t point = 0; point < POINTS; point++) {
+            t->next = point % (POINTS / TAPS) == 0
+                      && (c + t->k < w->channels || last < w->outputs)
+                      ? taps + point / (POINTS / TAPS) * t->n * t->k : NULL;
+            t->panels = weights + point * w->weight_step;
+            t->a = x + point * w->step + c;
+            t->c = dst + point * w->product_step;
+
+            w->call->kernels->tile_f32(t);
         }
     }
 }
@@ -393,17 +443,18 @@ finish_tile(const winograd_t *w, size_t tile, size_t panel, const float *x)
     v = tile % w->across * OUTPUT;
 
     offset = ((tile / w->across / w->down * height + h) * width + v)
-             * w->outputs + panel * PANEL;
+             * w->ldc + panel * PANEL;
 
     t.x = x;
     t.step = w->product_step;
-    t.channels = min_size(w->outputs - panel * PANEL, CHUNK * PANEL);
+    t.channels = min_size(w->outputs - panel * PANEL, w->chunk * PANEL);
     t.bias = (const float *) w->call->packed
-             + POINTS * w->panels * PANEL * w->channels + panel * PANEL;
+             + (w->late ? TAPS : POINTS) * w->panels * PANEL * w->channels
+             + panel * PANEL;
     t.residual = w->residual != NULL ? w->residual + offset : NULL;
     t.c = (float *) w->y->data + offset;
-    t.row = width * w->outputs;
-    t.pixel = w->outputs;
+    t.row = width * w->ldc;
+    t.pixel = w->ldc;
     t.height = min_size(height - h, OUTPUT);
     t.width = min_size(width - v, OUTPUT);
     t.act = &w->call->param->conv.act;

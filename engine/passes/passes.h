@@ -55,11 +55,20 @@ int infer_pass_quantize_dynamic(infer_graph_t *g);
  */
 int infer_pass_integer(infer_graph_t *g);
 
+/* Makes a factor in front of a convolution of single points its gate. */
+int infer_pass_gate(infer_graph_t *g);
+
 /*
  * Chooses the convolutions to compute by Winograd's transforms, whose weights
  * may grow by budget bytes in all.
  */
 int infer_pass_winograd(infer_graph_t *g, size_t budget);
+
+/*
+ * Makes one node of a convolution of single points and a depthwise one, where
+ * what lies between them is large.
+ */
+int infer_pass_strip(infer_graph_t *g);
 
 /* Removes nodes whose results nobody uses and counts uses. */
 int infer_pass_sweep(infer_graph_t *g);

@@ -1,10 +1,13 @@
 /*
- * Chooses the convolutions that are computed by Winograd's transforms: those
- * that gain most for each byte that their weights grow by, until the budget
- * is spent.  The choice depends on shapes alone, so that results have the
- * same bits on every machine and for every batch size.
+ * Chooses the convolutions that are computed by Winograd's transforms.  Those
+ * that gain most for each byte that their weights grow by have them
+ * transformed when they are packed, until the budget is spent; the others at
+ * each run, where that is still faster than the direct convolution.  The
+ * choice depends on shapes alone, so that results have the same bits on every
+ * machine and for every batch size.
  */
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "ops/winograd.h"
@@ -21,6 +24,11 @@
 #define OUTPUT_COST  160.0
 #define STREAM_COST  10.0
 
+/* To transform a tap's 16 weights at a run, for each block of so many bytes
+   of transformed input. */
+#define WEIGHT_COST  700.0
+#define BLOCK_BYTES  (1280.0 * 1024)
+
 /* The direct convolution must take so much longer to be replaced. */
 #define WORTH        1.15
 
@@ -29,10 +37,11 @@ typedef struct {
     infer_node_t  *node;
     size_t         extra;         /* bytes */
     double         gain;          /* for each of them */
+    int            late;          /* 1: is worth it without them */
 } candidate_t;
 
 
-static int is_candidate(const infer_node_t *node, candidate_t *c);
+static int is_candidate(infer_node_t *node, candidate_t *c);
 static int by_gain(const void *a, const void *b);
 
 
@@ -55,8 +64,11 @@ infer_pass_winograd(infer_graph_t *g, size_t budget)
 
     for (size_t i = 0; i < n; i++) {
         if (c[i].extra <= budget) {
-            c[i].node->param.conv.winograd = 1;
+            c[i].node->param.conv.winograd = INFER_WINOGRAD_EARLY;
             budget -= c[i].extra;
+
+        } else if (c[i].late) {
+            c[i].node->param.conv.winograd = INFER_WINOGRAD_LATE;
         }
     }
 
@@ -65,9 +77,10 @@ infer_pass_winograd(infer_graph_t *g, size_t budget)
 
 
 static int
-is_candidate(const infer_node_t *node, candidate_t *c)
+is_candidate(infer_node_t *node, candidate_t *c)
 {
-    double                channels, panels, tiles, direct, winograd, rows;
+    double                channels, panels, tiles, rows, blocks;
+    double                direct, winograd, transforms, late;
     const infer_value_t  *out;
 
     if (node->id != INFER_OP_CONV || !infer_winograd_fits(node)) {
@@ -82,14 +95,21 @@ is_candidate(const infer_node_t *node, candidate_t *c)
     rows = (double) (out->dim[1].base * out->dim[2].base);
 
     direct = 9 * channels * panels * (rows + STREAM_COST);
-    winograd = 36 * channels * panels * (tiles + STREAM_COST)
-               + tiles * (channels / 16 * INPUT_COST + panels * OUTPUT_COST);
+    transforms = tiles * (channels / 16 * INPUT_COST + panels * OUTPUT_COST);
+
+    winograd = 36 * channels * panels * (tiles + STREAM_COST) + transforms;
+
+    blocks = ceil(tiles * 36 * channels * sizeof(float) / BLOCK_BYTES);
+    late = channels * panels * (36 * tiles + 9 * STREAM_COST
+                                + WEIGHT_COST * blocks) + transforms;
 
     if (direct < winograd * WORTH) {
         return 0;
     }
 
-    c->node = (infer_node_t *) node;
+    c->late = direct >= late * WORTH;
+
+    c->node = node;
     c->extra = (size_t) (27 * channels * panels) * INFER_PANEL * sizeof(float);
     c->gain = (direct - winograd) / (double) c->extra;
 

@@ -12,7 +12,9 @@
 #include "ops.h"
 
 
-enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, X_SCALE, X_ZERO, OPERANDS };
+/* the gate of conv and the scale of qfc's x have the same place */
+enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, X_SCALE, X_ZERO, OPERANDS,
+       GATE = X_SCALE };
 
 typedef struct {
     infer_op_id_t    op;
@@ -83,6 +85,41 @@ fill_ones(infer_tensor_t *t)
 }
 
 
+/* Packs and runs a node of one result.  The caller frees out->data. */
+static inline void
+run_node(const infer_node_t *node, const infer_tensor_t **in,
+    const infer_kernels_t *kernels, const infer_parallel_t *parallel,
+    infer_tensor_t *out)
+{
+    void          *packed;
+    size_t         size = node->op->pack_size(node);
+    infer_call_t   call = { .n_in = node->n_in, .n_out = 1 };
+
+    packed = aligned_alloc(64, (size + 63) / 64 * 64);
+    memset(packed, 0xff, size);
+    node->op->pack(node, packed);
+
+    infer_value_tensor(node->out[0], 1, out);
+    *out = tensor(out->dtype, out->rank, out->dim);
+    fill_ones(out);
+
+    call.param = &node->param;
+    call.in = in;
+    call.out = &out;
+    call.packed = packed;
+    call.kernels = kernels;
+    call.parallel = parallel;
+    call.scratch_size = (node->op->scratch(&call) + 63) / 64 * 64;
+    call.scratch = aligned_alloc(64, 2 * call.scratch_size + 64);
+    memset(call.scratch, 0xff, 2 * call.scratch_size);
+
+    node->op->run(&call);
+
+    free(call.scratch);
+    free(packed);
+}
+
+
 /*
  * Emits, packs and runs; 0, or -1 where the shape rule refuses (see err).
  * The weights are misaligned, as in a file.  The caller frees out->data.
@@ -91,20 +128,20 @@ static inline int
 run_product(const product_t *p, const infer_kernels_t *kernels,
     const infer_parallel_t *parallel, infer_tensor_t *out)
 {
-    void                 *packed, *copy[OPERANDS] = { NULL };
+    void                 *copy[OPERANDS] = { NULL };
     size_t                size;
     infer_dim_t           dim[INFER_MAX_RANK];
-    infer_call_t          call = { .n_out = 1 };
+    int                   n_in;
     infer_graph_t        *g = infer_graph_create("test", &err);
     infer_value_t        *value[OPERANDS] = { NULL }, *result;
-    const infer_node_t   *node;
     const infer_tensor_t *in[OPERANDS] = { operand(p, X), NULL, NULL, NULL,
                                            operand(p, RESIDUAL),
                                            operand(p, X_SCALE),
                                            operand(p, X_ZERO) };
     const infer_tensor_t *t;
 
-    call.n_in = p->op == INFER_OP_QFC ? OPERANDS : X_SCALE;
+    n_in = p->op == INFER_OP_QFC ? OPERANDS
+           : p->op == INFER_OP_CONV ? GATE + 1 : RESIDUAL + 1;
 
     for (int i = 0; i < OPERANDS; i++) {
         t = operand(p, i);
@@ -128,33 +165,10 @@ run_product(const product_t *p, const infer_kernels_t *kernels,
         }
     }
 
-    result = infer_graph_emit1(g, p->op, &p->param, "n", value, call.n_in);
+    result = infer_graph_emit1(g, p->op, &p->param, "n", value, n_in);
 
     if (result != NULL) {
-        node = g->node[0];
-        size = node->op->pack_size(node);
-        packed = aligned_alloc(64, (size + 63) / 64 * 64);
-        memset(packed, 0xff, size);
-        node->op->pack(node, packed);
-
-        infer_value_tensor(result, 1, out);
-        *out = tensor(out->dtype, out->rank, out->dim);
-        fill_ones(out);
-
-        call.param = &p->param;
-        call.in = in;
-        call.out = &out;
-        call.packed = packed;
-        call.kernels = kernels;
-        call.parallel = parallel;
-        call.scratch_size = (node->op->scratch(&call) + 63) / 64 * 64;
-        call.scratch = aligned_alloc(64, 2 * call.scratch_size + 64);
-        memset(call.scratch, 0xff, 2 * call.scratch_size);
-
-        node->op->run(&call);
-
-        free(call.scratch);
-        free(packed);
+        run_node(g->node[0], in, kernels, parallel, out);
     }
 
     for (int i = 0; i < OPERANDS; i++) {

@@ -194,7 +194,8 @@ load(const infer_quantization_t *how, int equalize)
 {
     infer_error_t         err;
     infer_model_t        *m;
-    infer_load_options_t  o = { .equalize = equalize, .quantization = how };
+    infer_load_options_t  o = { .apart = how == NULL, .equalize = equalize,
+                                .quantization = how };
 
     m = infer_model_load(MODEL, &o, &err);
     if (m == NULL) {
@@ -210,7 +211,7 @@ run(const infer_model_t *m, seen_t *seen)
 {
     infer_error_t     err;
     infer_tensor_t    out;
-    infer_session_t  *s = infer_session_create(m, 1, 1, &err);
+    infer_session_t  *s = infer_session_create_observed(m, 1, 1, &err);
 
     memset(seen, 0, sizeof(*seen));
 
@@ -233,7 +234,7 @@ static infer_calibration_t *
 calibrate(const infer_model_t *m, int backwards)
 {
     infer_error_t         err;
-    infer_session_t      *s = infer_session_create(m, 1, 1, &err);
+    infer_session_t      *s = infer_session_create_observed(m, 1, 1, &err);
     infer_calibration_t  *cal = infer_calibration_create(m, &err);
 
     for (int pass = 0; pass < 2; pass++) {

@@ -271,6 +271,7 @@ sample_graph(infer_error_t *err)
 
 
 /* The bytes of the sample's file, 64-byte aligned; the caller frees them. */
+__attribute__((unused))
 static unsigned char *
 sample_file(size_t *size)
 {

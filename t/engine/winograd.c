@@ -67,22 +67,30 @@ set_rest(product_t *p, int bias, int scale, int residual, infer_unary_t act)
 }
 
 
-/* Within 1e-5 of the largest result, the same bits everywhere. */
+/* Within 1e-5 of the largest result, the same bits everywhere, and whenever
+   the weights are transformed. */
 static int
 agrees(product_t *p)
 {
     int             pass;
     double          largest = 0, error = 0;
-    infer_tensor_t  direct, out;
+    infer_tensor_t  direct, out, late;
 
     p->param.conv.winograd = 0;
     run_product(p, infer_kernels(), NULL, &direct);
 
-    p->param.conv.winograd = 1;
+    p->param.conv.winograd = INFER_WINOGRAD_LATE;
+    run_product(p, infer_kernels(), NULL, &late);
+    pass = same_everywhere(p, &late);
+
+    p->param.conv.winograd = INFER_WINOGRAD_EARLY;
     run_product(p, infer_kernels(), NULL, &out);
 
-    pass = same_everywhere(p, &out)
-           && infer_numel(&out) == infer_numel(&direct);
+    pass = pass && same_everywhere(p, &out)
+           && infer_numel(&out) == infer_numel(&direct)
+           && infer_numel(&out) == infer_numel(&late)
+           && memcmp(out.data, late.data,
+                     infer_numel(&out) * sizeof(float)) == 0;
 
     for (int64_t i = 0; pass && i < (int64_t) infer_numel(&out); i++) {
         largest = fmax(largest, fabs((double) get(&direct, i)));
@@ -98,6 +106,7 @@ agrees(product_t *p)
 
     free(direct.data);
     free(out.data);
+    free(late.data);
 
     return pass;
 }
@@ -268,7 +277,7 @@ chosen(size_t budget)
     infer_pass_winograd(g, budget);
 
     for (int i = 0; i < LAYERS; i++) {
-        bits |= (g->node[i]->param.conv.winograd != 0) << i;
+        bits |= (g->node[i]->param.conv.winograd == INFER_WINOGRAD_EARLY) << i;
     }
 
     infer_graph_close(g);

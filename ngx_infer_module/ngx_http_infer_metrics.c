@@ -1,0 +1,458 @@
+
+/*
+ * infer_metrics: what stats.c has counted, in the text format of Prometheus,
+ * version 0.0.4.
+ *
+ * Names follow the practice of Prometheus: base units, _total for counters,
+ * histograms and no averages.  Endpoints of the same name and version share
+ * their counters and are told once.
+ */
+
+
+#include "ngx_http_infer_module.h"
+
+
+/* the longest thing printed at once, but for labels */
+#define NGX_HTTP_INFER_LINE  256
+
+
+/* a text that grows */
+typedef struct {
+    ngx_pool_t                  *pool;
+    ngx_chain_t                 *first;
+    ngx_chain_t                **next;
+    ngx_buf_t                   *buf;
+    ngx_uint_t                   failed;
+} ngx_http_infer_text_t;
+
+
+typedef struct {
+    ngx_http_infer_main_conf_t  *imcf;
+    ngx_http_infer_endpoint_t   *ep;
+    ngx_http_infer_stats_t      *stats;
+    ngx_str_t                    labels;      /* model="..",version=".." */
+} ngx_http_infer_series_t;
+
+
+typedef struct {
+    const char                  *head;        /* HELP and TYPE */
+    void                       (*print)(ngx_http_infer_text_t *text,
+                                        ngx_http_infer_series_t *s);
+} ngx_http_infer_family_t;
+
+
+static ngx_int_t ngx_http_infer_metrics_handler(ngx_http_request_t *r);
+static ngx_array_t *ngx_http_infer_collect(ngx_http_request_t *r);
+static ngx_int_t ngx_http_infer_labels_text(ngx_pool_t *pool,
+    ngx_http_infer_series_t *s);
+static u_char *ngx_http_infer_escape(u_char *p, ngx_str_t *text);
+static void ngx_http_infer_print_requests(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_phases(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_phase(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s, ngx_uint_t phase);
+static void ngx_http_infer_print_classes(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_waiting(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_running(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_last(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_memory(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_info(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print(ngx_http_infer_text_t *text, size_t extra,
+    const char *fmt, ...);
+
+
+static const char  *ngx_http_infer_phase_names[] = {
+    "receive", "queue", "decode", "preprocess", "infer", "respond"
+};
+
+
+static const ngx_http_infer_family_t  ngx_http_infer_families[] = {
+
+    { "# HELP infer_requests_total Requests by their outcome.\n"
+      "# TYPE infer_requests_total counter\n",
+      ngx_http_infer_print_requests },
+
+    { "# HELP infer_phase_seconds Time that requests spend in each phase.\n"
+      "# TYPE infer_phase_seconds histogram\n",
+      ngx_http_infer_print_phases },
+
+    { "# HELP infer_predictions_total Answers by their class.\n"
+      "# TYPE infer_predictions_total counter\n",
+      ngx_http_infer_print_classes },
+
+    { "# HELP infer_requests_waiting Requests in the queue now.\n"
+      "# TYPE infer_requests_waiting gauge\n",
+      ngx_http_infer_print_waiting },
+
+    { "# HELP infer_requests_running Requests given to the thread pool now.\n"
+      "# TYPE infer_requests_running gauge\n",
+      ngx_http_infer_print_running },
+
+    { "# HELP infer_last_success_timestamp_seconds When the last request was "
+      "answered with a class.\n"
+      "# TYPE infer_last_success_timestamp_seconds gauge\n",
+      ngx_http_infer_print_last },
+
+    { "# HELP infer_model_bytes Shared memory that the model takes.\n"
+      "# TYPE infer_model_bytes gauge\n",
+      ngx_http_infer_print_memory },
+
+    { "# HELP infer_model_info The model that answers; always 1.\n"
+      "# TYPE infer_model_info gauge\n",
+      ngx_http_infer_print_info },
+};
+
+
+char *
+ngx_http_infer_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_infer_metrics_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_metrics_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                 rc;
+    ngx_uint_t                i, n;
+    ngx_array_t              *series;
+    ngx_http_infer_text_t     text;
+    ngx_http_infer_series_t  *s;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    series = ngx_http_infer_collect(r);
+    if (series == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    s = series->elts;
+
+    ngx_memzero(&text, sizeof(ngx_http_infer_text_t));
+
+    text.pool = r->pool;
+    text.next = &text.first;
+
+    for (i = 0; i < sizeof(ngx_http_infer_families)
+                    / sizeof(ngx_http_infer_families[0]); i++)
+    {
+        ngx_http_infer_print(&text, 0, ngx_http_infer_families[i].head);
+
+        for (n = 0; n < series->nelts; n++) {
+            ngx_http_infer_families[i].print(&text, &s[n]);
+        }
+    }
+
+    if (text.failed) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    text.buf->last_buf = (r == r->main) ? 1 : 0;
+    text.buf->last_in_chain = 1;
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_type_len = sizeof("text/plain") - 1;
+    ngx_str_set(&r->headers_out.content_type, "text/plain; version=0.0.4");
+    r->headers_out.content_type_lowcase = NULL;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_output_filter(r, text.first);
+}
+
+
+/* NULL: no memory */
+
+static ngx_array_t *
+ngx_http_infer_collect(ngx_http_request_t *r)
+{
+    ngx_uint_t                    i, n;
+    ngx_array_t                  *array;
+    ngx_http_infer_series_t      *s;
+    ngx_http_infer_endpoint_t   **ep;
+    ngx_http_infer_main_conf_t   *imcf;
+
+    imcf = ngx_http_get_module_main_conf(r, ngx_http_infer_module);
+    ep = imcf->endpoints.elts;
+
+    array = ngx_array_create(r->pool, imcf->endpoints.nelts + 1,
+                             sizeof(ngx_http_infer_series_t));
+    if (array == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < imcf->endpoints.nelts; i++) {
+
+        for (n = 0; n < i; n++) {
+            if (ep[n]->stats == ep[i]->stats) {
+                break;
+            }
+        }
+
+        if (n < i) {
+            continue;
+        }
+
+        s = ngx_array_push(array);
+
+        s->imcf = imcf;
+        s->ep = ep[i];
+        s->stats = ep[i]->stats->data;
+
+        if (ngx_http_infer_labels_text(r->pool, s) != NGX_OK) {
+            return NULL;
+        }
+    }
+
+    return array;
+}
+
+
+static ngx_int_t
+ngx_http_infer_labels_text(ngx_pool_t *pool, ngx_http_infer_series_t *s)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(pool, sizeof("model=\"\",version=\"\"")
+                          + 2 * (s->ep->name.len + s->ep->version.len));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    s->labels.data = p;
+
+    p = ngx_cpymem(p, "model=\"", 7);
+    p = ngx_http_infer_escape(p, &s->ep->name);
+    p = ngx_cpymem(p, "\",version=\"", 11);
+    p = ngx_http_infer_escape(p, &s->ep->version);
+    *p++ = '"';
+
+    s->labels.len = p - s->labels.data;
+
+    return NGX_OK;
+}
+
+
+/* names have no control characters: see ngx_http_infer_text_valid() */
+
+static u_char *
+ngx_http_infer_escape(u_char *p, ngx_str_t *text)
+{
+    size_t  i;
+
+    for (i = 0; i < text->len; i++) {
+
+        if (text->data[i] == '"' || text->data[i] == '\\') {
+            *p++ = '\\';
+        }
+
+        *p++ = text->data[i];
+    }
+
+    return p;
+}
+
+
+static void
+ngx_http_infer_print_requests(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_INFER_REASONS; i++) {
+        ngx_http_infer_print(text, s->labels.len,
+                             "infer_requests_total{%V,status=\"%ui\","
+                             "reason=\"%s\"} %uA\n", &s->labels,
+                             ngx_http_infer_reasons[i].status,
+                             ngx_http_infer_reasons[i].name,
+                             s->stats->outcome[i]);
+    }
+}
+
+
+static void
+ngx_http_infer_print_phases(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_INFER_PHASES; i++) {
+        ngx_http_infer_print_phase(text, s, i);
+    }
+}
+
+
+static void
+ngx_http_infer_print_phase(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s, ngx_uint_t phase)
+{
+    uint64_t                     count, bound;
+    ngx_uint_t                   i;
+    const char                  *name;
+    ngx_http_infer_histogram_t  *h;
+
+    h = &s->stats->phase[phase];
+    name = ngx_http_infer_phase_names[phase];
+    count = 0;
+
+    for (i = 0; i < NGX_HTTP_INFER_BUCKETS - 1; i++) {
+        count += h->bucket[i];
+        bound = ngx_http_infer_bounds[i];
+
+        ngx_http_infer_print(text, s->labels.len,
+                             "infer_phase_seconds_bucket{%V,phase=\"%s\","
+                             "le=\"%uL.%09uL\"} %uL\n", &s->labels, name,
+                             bound / 1000000000, bound % 1000000000, count);
+    }
+
+    count += h->bucket[i];
+
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_phase_seconds_bucket{%V,phase=\"%s\","
+                         "le=\"+Inf\"} %uL\n", &s->labels, name, count);
+
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_phase_seconds_sum{%V,phase=\"%s\"} "
+                         "%uA.%09uA\n", &s->labels, name,
+                         h->sum / 1000000000, h->sum % 1000000000);
+
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_phase_seconds_count{%V,phase=\"%s\"} %uL\n",
+                         &s->labels, name, count);
+}
+
+
+/* a class that was never the answer has no series */
+
+static void
+ngx_http_infer_print_classes(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_INFER_CLASSES; i++) {
+
+        if (s->stats->class[i]) {
+            ngx_http_infer_print(text, s->labels.len,
+                                 "infer_predictions_total{%V,class=\"%ui%s\"}"
+                                 " %uA\n", &s->labels, i,
+                                 (i < NGX_HTTP_INFER_CLASSES - 1) ? "" : "+",
+                                 s->stats->class[i]);
+        }
+    }
+}
+
+
+static void
+ngx_http_infer_print_waiting(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_requests_waiting{%V} %uA\n", &s->labels,
+                         ngx_http_infer_get_load(s->imcf, s->ep).waiting);
+}
+
+
+static void
+ngx_http_infer_print_running(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_requests_running{%V} %uA\n", &s->labels,
+                         ngx_http_infer_get_load(s->imcf, s->ep).running);
+}
+
+
+static void
+ngx_http_infer_print_last(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    if (s->stats->last) {
+        ngx_http_infer_print(text, s->labels.len,
+                             "infer_last_success_timestamp_seconds{%V} "
+                             "%uA.%03uA\n", &s->labels,
+                             s->stats->last / 1000, s->stats->last % 1000);
+    }
+}
+
+
+static void
+ngx_http_infer_print_memory(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_http_infer_print(text, s->labels.len, "infer_model_bytes{%V} %uz\n",
+                         &s->labels, infer_model_size(s->ep->model->model));
+}
+
+
+static void
+ngx_http_infer_print_info(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_model_info{%V,classes=\"%uz\",isa=\"%s\"} "
+                         "1\n", &s->labels,
+                         infer_model_classes(s->ep->model->model),
+                         infer_isa());
+}
+
+
+/* extra: the length of what else may be longer than a line */
+
+static void
+ngx_http_infer_print(ngx_http_infer_text_t *text, size_t extra,
+    const char *fmt, ...)
+{
+    va_list       args;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    extra += NGX_HTTP_INFER_LINE;
+    b = text->buf;
+
+    if (b == NULL || (size_t) (b->end - b->last) < extra) {
+
+        b = ngx_create_temp_buf(text->pool, ngx_max(extra, 16384));
+        cl = ngx_alloc_chain_link(text->pool);
+
+        if (b == NULL || cl == NULL) {
+            text->failed = 1;
+            return;
+        }
+
+        cl->buf = b;
+        cl->next = NULL;
+
+        *text->next = cl;
+        text->next = &cl->next;
+        text->buf = b;
+    }
+
+    va_start(args, fmt);
+    b->last = ngx_vslprintf(b->last, b->end, fmt, args);
+    va_end(args);
+}
