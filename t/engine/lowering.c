@@ -9,34 +9,15 @@
 #include <string.h>
 
 #include "file/model.h"
-#include "ops/op.h"
 #include "passes/passes.h"
+#include "build.h"
 #include "tap.h"
 
 
-static uint32_t        seed;
-static infer_error_t   err;
-static infer_graph_t  *g;
+static uint32_t  seed;
 
 
 /* ---- graphs ----------------------------------------------------------- */
-
-static infer_value_t *
-emit(infer_op_id_t op, const infer_param_t *param, infer_value_t *a,
-    infer_value_t *b, infer_value_t *c)
-{
-    infer_value_t  *v, *in[3] = { a, b, c };
-
-    v = infer_graph_emit1(g, op, param, "node", in, c != NULL ? 3
-                                                    : b != NULL ? 2 : 1);
-    if (v == NULL) {
-        printf("# %s\n", err.text);
-        exit(1);
-    }
-
-    return v;
-}
-
 
 static int
 random_byte(void)
@@ -125,15 +106,6 @@ unary(infer_value_t *x, int kind, float a, float b)
     infer_param_t  p = { .unary = { kind, a, b } };
 
     return emit(INFER_OP_UNARY, &p, x, NULL, NULL);
-}
-
-
-static infer_value_t *
-binary(int kind, infer_value_t *a, infer_value_t *b)
-{
-    infer_param_t  p = { .binary = { .kind = kind } };
-
-    return emit(INFER_OP_BINARY, &p, a, b, NULL);
 }
 
 
@@ -228,50 +200,6 @@ static infer_value_t *
 begin_bytes(infer_dtype_t dtype)
 {
     return qdq(begin(), dtype, 0.02f, dtype == INFER_I8 ? -28 : 100);
-}
-
-
-static void
-end(infer_value_t *out)
-{
-    g->output = infer_graph_alloc(g, sizeof(*g->output));
-    g->n_outputs = 1;
-    g->output[0].value = out;
-    g->output[0].port.name = "y";
-    g->output[0].port.dtype = out->dtype;
-    g->output[0].port.rank = out->rank;
-
-    for (int i = 0; i < out->rank; i++) {
-        g->output[0].port.dim[i] = out->dim[i].batch ? INFER_BATCH
-                                                     : out->dim[i].base;
-    }
-}
-
-
-static int
-count(infer_op_id_t op)
-{
-    int  n = 0;
-
-    for (size_t i = 0; i < g->n_nodes; i++) {
-        n += g->node[i]->id == op;
-    }
-
-    return n;
-}
-
-
-static const infer_node_t *
-first(infer_op_id_t op)
-{
-    for (size_t i = 0; i < g->n_nodes; i++) {
-        if (g->node[i]->id == op) {
-            return g->node[i];
-        }
-    }
-
-    printf("# no such operator\n");
-    exit(1);
 }
 
 
