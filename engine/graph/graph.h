@@ -37,10 +37,20 @@ struct infer_value_s {
     const void     *varied[2];
     const struct infer_mapping_s
                    *mapping;       /* the file data lies in, or NULL */
+    const struct infer_quantized_s
+                   *quantized;     /* a constant's integers, or NULL */
     infer_node_t   *producer;      /* NULL: constant or graph input */
     uint32_t        id;            /* index in graph->value */
     uint32_t        uses;          /* valid after a sweep */
 };
+
+/* What a dequantized constant was: (q - zero) * scale gives its data. */
+typedef struct infer_quantized_s {
+    const infer_value_t  *q;       /* i8, u8 or i32 */
+    const infer_value_t  *scale;   /* f32: one, or those of dimension axis */
+    const infer_value_t  *zero;    /* of q's dtype, like scale; NULL: 0 */
+    int                   axis;
+} infer_quantized_t;
 
 struct infer_node_s {
     const infer_op_t  *op;

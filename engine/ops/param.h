@@ -39,6 +39,14 @@ typedef enum {
     INFER_OP_GATHER,
     INFER_OP_RESIZE,
     INFER_OP_AFFINE,
+    INFER_OP_QUANTIZE,
+    INFER_OP_DEQUANTIZE,
+    INFER_OP_DYNAMIC_QUANTIZE,
+    INFER_OP_QCONV,
+    INFER_OP_QFC,
+    INFER_OP_QBINARY,
+    INFER_OP_QPOOL,
+    INFER_OP_TABLE,
     INFER_OPS
 } infer_op_id_t;
 
@@ -308,6 +316,108 @@ typedef struct {
 } infer_resize_t;
 
 
+/* ---- integers --------------------------------------------------------- */
+
+/*
+ * quantize: in x f32, scale f32, zero point of the result's dtype or NULL (0);
+ * out: clamp(rint_even(x / scale) + zero), u8 or i8.  dequantize: in x u8, i8
+ * or i32, scale, zero point of x's dtype or NULL; out: (x - zero) * scale.
+ * scale and zero point are constants: one element, or those of dimension
+ * axis.  A constant that is dequantized keeps what it was: infer_value_t's
+ * quantized.
+ */
+typedef struct {
+    int32_t  axis;
+    int32_t  dtype;               /* of quantize's result */
+} infer_quantize_t;
+
+/*
+ * in: x f32.  out: x as u8; scale f32; zero point u8, as ONNX's
+ * DynamicQuantizeLinear computes them, one for all dimensions from axis on
+ * (scale and zero point have the dimensions before axis).
+ */
+typedef struct {
+    int32_t  axis;
+} infer_dynamic_quantize_t;
+
+/* An integer tensor's meaning: (q - zero) * scale. */
+typedef struct {
+    float    scale;
+    int32_t  zero;
+} infer_affine_scale_t;
+
+/*
+ * The end of an integer product, in f32, each step rounded once:
+ *     v = fma(float(acc), scale[n], bias[n])       bias, where it is f32
+ *     v = fma(float(r - residual.zero), residual.scale, v)
+ *     v = act(v)
+ *     out = dtype f32: v;  u8, i8: clamp(rint_even(v / out.scale) + out.zero)
+ * dtype i32: acc itself.  An i32 bias is where acc starts.
+ */
+typedef struct {
+    int32_t               dtype;
+    infer_affine_scale_t  residual;
+    infer_affine_scale_t  out;
+    infer_unary_t         act;
+} infer_requantize_t;
+
+/*
+ * in: x u8 (N, spatial.., C); w constant i8 (O, C / groups, spatial..); bias
+ * (O) i32 or f32 or NULL; scale (O) f32 constant: x's scale times the
+ * weights'; residual (u8, of the output's shape) or NULL.
+ * acc = bias + sum((x - zero) * w); padding is zero.  Exact: K < 65793.
+ */
+typedef struct {
+    infer_window_t      window;
+    int32_t             groups;
+    int32_t             zero;     /* x's zero point */
+    infer_requantize_t  end;
+} infer_qconv_t;
+
+/*
+ * The same for a fully connected layer: x u8 (.., K), w constant i8 as in
+ * infer_fc_t; in[5] x's scale f32 and in[6] its zero point u8 where those are
+ * computed (dynamic quantization): one, or one for each row; scale[n] is then
+ * that of the weights alone, and v = fma(float(acc), scale[n] * x's, bias).
+ */
+typedef struct {
+    int32_t             w_rows_are_n;
+    int32_t             zero;
+    infer_requantize_t  end;
+} infer_qfc_t;
+
+/*
+ * in: a, b u8, broadcast.  out u8: a KIND b (add, sub, mul) as the numbers
+ * that they mean, act, requantized.
+ */
+typedef struct {
+    int32_t               kind;   /* infer_binary_kind_t */
+    infer_affine_scale_t  a;
+    infer_affine_scale_t  b;
+    infer_affine_scale_t  out;
+    infer_unary_t         act;
+} infer_qbinary_t;
+
+/*
+ * Average pool of u8: in x (N, spatial.., C), out u8, the sum of (x - zero)
+ * in i32 times in.scale / count, requantized.  A window of the whole picture
+ * is a mean over the spatial dimensions.
+ */
+typedef struct {
+    infer_window_t        window;
+    int32_t               count_include_pad;
+    int32_t               ceil;
+    infer_affine_scale_t  in;
+    infer_affine_scale_t  out;
+} infer_qpool_t;
+
+/*
+ * INFER_OP_TABLE: in x u8 or i8; table, constant, 256 elements, u8, i8 or f32,
+ * indexed by the byte.  Any elementwise function of 8 bits: requantize,
+ * activations, dequantize.
+ */
+
+
 typedef union {
     infer_conv_t       conv;
     infer_fc_t         fc;
@@ -327,6 +437,13 @@ typedef union {
     infer_pad_t        pad;
     infer_resize_t     resize;
     infer_affine_t     affine;
+    infer_quantize_t   quantize;
+    infer_dynamic_quantize_t
+                       dynamic_quantize;
+    infer_qconv_t      qconv;
+    infer_qfc_t        qfc;
+    infer_qbinary_t    qbinary;
+    infer_qpool_t      qpool;
 } infer_param_t;
 
 #endif /* INFER_PARAM_H */
