@@ -1,0 +1,241 @@
+/*
+ * Calls: of functions, methods and classes of the archive, and of builtins.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "import/torch/eval.h"
+
+
+static const torch_builtin_t *const  tables[] = {
+    torch_builtins_core,
+    NULL
+};
+
+
+static torch_value_t *call_function(torch_eval_t *t, const char *file,
+    const torch_node_t *f, const torch_args_t *args);
+static int bind(torch_frame_t *frame, const torch_node_t *f,
+    const torch_args_t *args);
+static torch_value_t *argument_of(const torch_args_t *args, size_t i,
+    const char *name);
+static torch_value_t *call_builtin(torch_eval_t *t,
+    const torch_builtin_t *builtin, const torch_args_t *args);
+static torch_value_t *construct(torch_eval_t *t,
+    const torch_definition_t *class, const torch_args_t *args);
+
+
+torch_value_t *
+torch_call_method(torch_eval_t *t, torch_value_t *object, const char *name,
+    const torch_args_t *args)
+{
+    torch_args_t               all;
+    const torch_node_t        *method;
+    const torch_definition_t  *d;
+
+    d = torch_find_method(t, object->object, name, &method);
+
+    if (d == NULL || args->n == TORCH_MAX_ARGS) {
+        torch_fail(t, "%s has no method %s that takes %zu arguments",
+                   object->object->class_name != NULL
+                   ? object->object->class_name : "the object", name,
+                   args->n);
+        return NULL;
+    }
+
+    all.n = args->n + 1;
+    all.value[0] = object;
+    all.name[0] = NULL;
+
+    memcpy(all.value + 1, args->value, args->n * sizeof(args->value[0]));
+    memcpy(all.name + 1, args->name, args->n * sizeof(args->name[0]));
+
+    return call_function(t, d->file, method, &all);
+}
+
+
+static torch_value_t *
+call_function(torch_eval_t *t, const char *file, const torch_node_t *f,
+    const torch_args_t *args)
+{
+    int          rc, line = t->line;
+    torch_frame_t  frame = { .t = t };
+    const char  *caller = t->file;
+
+    if (t->calls == TORCH_MAX_CALLS) {
+        torch_fail(t, "calls are nested too deeply");
+        return NULL;
+    }
+
+    t->calls++;
+    t->file = file;
+    t->line = f->line;
+
+    rc = bind(&frame, f, args);
+    rc = rc == 0 ? torch_run_block(&frame, f->child[f->n - 1]) : rc;
+
+    if (rc == 0 && frame.result == NULL) {
+        frame.result = torch_new(t->g, TORCH_NONE);
+    }
+
+    t->calls--;
+    t->file = caller;
+    t->line = line;
+
+    return rc == 0 ? frame.result : NULL;
+}
+
+
+static int
+bind(torch_frame_t *frame, const torch_node_t *f, const torch_args_t *args)
+{
+    torch_value_t       *v;
+    const torch_node_t  *p;
+
+    if (args->n > f->n - 1) {
+        return torch_fail(frame->t, "%s is given %zu arguments, it takes %zu",
+                          f->name, args->n, f->n - 1);
+    }
+
+    for (size_t i = 0; i < f->n - 1; i++) {
+        p = f->child[i];
+        v = argument_of(args, i, p->name);
+
+        if (v == NULL && p->child[1] != NULL) {
+            v = torch_eval(frame, p->child[1]);
+            if (v == NULL) {
+                return -1;
+            }
+        }
+
+        if (v == NULL) {
+            return torch_fail(frame->t, "%s is not given its argument %s",
+                              f->name, p->name);
+        }
+
+        if (torch_set_attr(frame->t->g, &frame->names, p->name, v) != 0) {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+static torch_value_t *
+argument_of(const torch_args_t *args, size_t i, const char *name)
+{
+    if (i < args->n && args->name[i] == NULL) {
+        return args->value[i];
+    }
+
+    for (i = 0; i < args->n; i++) {
+        if (args->name[i] != NULL && strcmp(args->name[i], name) == 0) {
+            return args->value[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+torch_value_t *
+torch_call_named(torch_eval_t *t, const char *name, const torch_args_t *args)
+{
+    const torch_builtin_t     *b;
+    const torch_definition_t  *d;
+
+    d = torch_find_definition(t, name);
+
+    if (d != NULL) {
+        return d->node->kind == SYNTAX_FUNCTION
+               ? call_function(t, d->file, d->node, args)
+               : construct(t, d, args);
+    }
+
+    for (size_t i = 0; tables[i] != NULL; i++) {
+        for (b = tables[i]; b->name != NULL; b++) {
+            if (strcmp(b->name, name) == 0) {
+                return call_builtin(t, b, args);
+            }
+        }
+    }
+
+    torch_fail(t, "%s is not supported", name);
+    return NULL;
+}
+
+
+static torch_value_t *
+call_builtin(torch_eval_t *t, const torch_builtin_t *builtin,
+    const torch_args_t *args)
+{
+    char            name[64];
+    size_t          i, len, used = 0;
+    const char     *p = builtin->parameters;
+    torch_value_t  *arg[TORCH_MAX_ARGS] = { NULL };
+
+    for (i = 0; *p != '\0' && i < TORCH_MAX_ARGS; i++) {
+        len = strcspn(p, " ");
+        snprintf(name, sizeof(name), "%.*s", (int) len, p);
+
+        arg[i] = argument_of(args, i, name);
+        used += arg[i] != NULL;
+
+        p += len;
+        p += *p == ' ';
+    }
+
+    if (used != args->n) {
+        torch_fail(t, "%s is given an argument that it does not take",
+                   builtin->name);
+        return NULL;
+    }
+
+    return builtin->fn(t, arg);
+}
+
+
+/* An object of a class: a NamedTuple's fields, or what __init__ makes. */
+static torch_value_t *
+construct(torch_eval_t *t, const torch_definition_t *class,
+    const torch_args_t *args)
+{
+    size_t               n = 0;
+    torch_value_t       *v, *field;
+    const torch_node_t  *c;
+
+    v = torch_new(t->g, TORCH_OBJECT);
+    if (v == NULL) {
+        return NULL;
+    }
+
+    v->object->class_name = class->name;
+
+    if (torch_find_member(class->node, SYNTAX_FUNCTION, "__init__") != NULL) {
+        return torch_call_method(t, v, "__init__", args) != NULL ? v : NULL;
+    }
+
+    for (size_t i = 1; i < class->node->n; i++) {
+        c = class->node->child[i];
+
+        if (c->kind != SYNTAX_ANNOTATION) {
+            continue;
+        }
+
+        field = argument_of(args, n++, c->name);
+
+        if (field == NULL) {
+            torch_fail(t, "%s is not given its field %s", class->name,
+                       c->name);
+            return NULL;
+        }
+
+        if (torch_set_attr(t->g, v->object, c->name, field) != 0) {
+            return NULL;
+        }
+    }
+
+    return v;
+}

@@ -1,0 +1,112 @@
+/*
+ * Evaluation: code is run once, with numbers, strings, lists and control flow
+ * as they are, and with tensors that are values of the graph.
+ *
+ * An integer may follow the batch size.  Where a decision depends on it, the
+ * code is evaluated for a batch of 1.
+ */
+
+#ifndef INFER_TORCH_EVAL_H
+#define INFER_TORCH_EVAL_H
+
+#include "import/torch/syntax.h"
+
+
+/* Bounds on a run: statements and expressions, and calls within calls. */
+#define TORCH_MAX_STEPS   ((size_t) 1 << 24)
+#define TORCH_MAX_CALLS   100
+
+#define TORCH_MAX_ARGS    20
+
+
+/* "__torch__.model.Net" or "__torch__.torch.nn.functional.relu" */
+typedef struct {
+    const char          *name;
+    const torch_node_t  *node;    /* a SYNTAX_CLASS or SYNTAX_FUNCTION */
+    const char          *file;
+} torch_definition_t;
+
+typedef struct {
+    infer_graph_t       *g;
+    torch_zip_t         *zip;
+    torch_definition_t  *definition;  /* sorted by name */
+    size_t               n_definitions;
+    torch_value_t       *constants;   /* a tuple: CONSTANTS.c0, .. */
+
+    const char          *file;        /* what is being evaluated */
+    int                  line;
+    size_t               steps;
+    int                  calls;
+    int                  trained;     /* a module was saved in training mode */
+    int                  follows;     /* a decision followed the batch */
+} torch_eval_t;
+
+
+/* The local names of a call. */
+typedef struct {
+    torch_eval_t    *t;
+    torch_object_t   names;
+    torch_value_t   *result;      /* of return */
+} torch_frame_t;
+
+/* The arguments of a call, and the names of those given by keyword. */
+typedef struct {
+    torch_value_t   *value[TORCH_MAX_ARGS];
+    const char      *name[TORCH_MAX_ARGS];
+    size_t           n;
+} torch_args_t;
+
+
+/*
+ * What a builtin is given: its arguments in the order of its parameters, NULL
+ * where one was left out.
+ */
+typedef torch_value_t *(*torch_builtin_fn)(torch_eval_t *t,
+    torch_value_t *const *arg);
+
+typedef struct {
+    const char        *name;      /* as in code: "torch.relu" */
+    const char        *parameters;/* "self other alpha": names, by spaces */
+    torch_builtin_fn   fn;
+} torch_builtin_t;
+
+
+/* Parses all code of the archive and reads its constants. */
+int torch_eval_init(torch_eval_t *t, infer_graph_t *g, torch_zip_t *zip);
+
+/* These return NULL where there is none; no error is set. */
+const torch_definition_t *torch_find_definition(const torch_eval_t *t,
+    const char *name);
+const torch_definition_t *torch_find_method(const torch_eval_t *t,
+    const torch_object_t *object, const char *name,
+    const torch_node_t **method);
+const torch_node_t *torch_find_member(const torch_node_t *class,
+    torch_syntax_t kind, const char *name);
+
+/* Calls a method of an object; args: without self. */
+torch_value_t *torch_call_method(torch_eval_t *t, torch_value_t *object,
+    const char *name, const torch_args_t *args);
+
+/* Calls a function or class of the archive, or a builtin. */
+torch_value_t *torch_call_named(torch_eval_t *t, const char *name,
+    const torch_args_t *args);
+
+/* Runs statements: 0, 1 after a return, or -1. */
+int torch_run_block(torch_frame_t *frame, const torch_node_t *block);
+
+torch_value_t *torch_eval(torch_frame_t *frame, const torch_node_t *n);
+
+/* "PATH: FILE:LINE: message"; always -1. */
+int torch_fail(torch_eval_t *t, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * Whether a value counts as true: 1, 0, or -1 with the error set (a tensor, or
+ * a number that follows the batch).
+ */
+int torch_truth(torch_eval_t *t, const torch_value_t *v);
+
+/* The builtins, by files. */
+extern const torch_builtin_t  torch_builtins_core[];      /* core.c */
+
+#endif /* INFER_TORCH_EVAL_H */
