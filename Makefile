@@ -76,7 +76,7 @@ endef
 
 
 .PHONY: all engine cli module unit run test test-asan test-all test-models \
-        test-static bench bench-models bench-server bench-tools packages \
+        test-static fuzz fuzz-all bench bench-models bench-server bench-tools packages \
         packages-test packages-models packages-bench clean help FORCE
 .SECONDARY:
 
@@ -89,6 +89,7 @@ help:
 	@echo 'make test-asan    the tests under AddressSanitizer and UBSan'
 	@echo 'make test-models  compare with ONNX Runtime, PyTorch and PIL'
 	@echo 'make test-static  build into an nginx source tree: TREE=DIR'
+	@echo 'make fuzz         broken files: FUZZ_SECONDS=60 for each format'
 	@echo 'make bench        against ONNX Runtime and FastAPI (20 minutes;'
 	@echo '                  BENCH_SHORT=1: 5); bench-models, bench-server:'
 	@echo '                  one part'
@@ -210,6 +211,30 @@ test-all: all $(UNIT) $(BUILD)/promtool
 test-models: packages-models
 	@$(MAKE) all
 	t/models/run.sh '$(BUILD)'
+
+
+# ---- broken files ----------------------------------------------------------
+
+FUZZ_SECONDS ?= 60
+
+# What each target starts from.
+FUZZ_ONNX  = $(wildcard /usr/share/libonnx-testdata/data/*/*/model.onnx)
+FUZZ_IMAGE = $(wildcard t/data/images/*.* t/data/fashion/*.*)
+
+fuzz: packages-test
+	@$(MAKE) SAN=1 fuzz-all
+
+fuzz-all: $(BUILD)/fuzz/file $(BUILD)/fuzz/onnx $(BUILD)/fuzz/image
+	@$(BUILD)/fuzz/file $(FUZZ_SECONDS)
+	@$(BUILD)/fuzz/onnx $(FUZZ_SECONDS) $(FUZZ_ONNX)
+	@$(BUILD)/fuzz/image $(FUZZ_SECONDS) $(FUZZ_IMAGE)
+
+$(BUILD)/fuzz/%: t/fuzz/%.c t/fuzz/fuzz.h t/engine/sample.h \
+                 $(BUILD)/libinfer.a
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	@$(CC) $(ENGINE_CFLAGS) $(CFLAGS) -It/engine -It/fuzz -o $@ $< \
+	    $(BUILD)/libinfer.a $(LIBS)
 
 
 # ---- benchmarks ------------------------------------------------------------

@@ -10,6 +10,11 @@
  *
  *     file -> infer_graph_t -> infer_model_t -> infer_session_t -> scores
  *
+ * A model can be saved as an .infer file, which is that block with what there
+ * is to know about it: such a file is not opened as a graph but checked, and
+ * used as it lies.  infer_model_load and infer_model_place take both kinds of
+ * files, told apart by what is in them.
+ *
  * The engine creates no thread, keeps no global state that changes after the
  * first call, reads no environment but INFER_ISA, and never writes to stdout
  * or stderr.  Every function that can fail returns -1 or NULL and leaves one
@@ -254,12 +259,23 @@ void infer_graph_summary(const infer_graph_t *graph, infer_summary_t *sum);
 size_t infer_graph_model_size(const infer_graph_t *graph);
 
 /*
- * The size in bytes of the model that this file makes: opens the graph and
- * closes it again, which reads headers and a few small constants but no
- * weights (a few milliseconds).  0 on error.
+ * The size in bytes that infer_model_place needs for this file: opens the
+ * graph and closes it again, which reads headers and a few small constants but
+ * no weights (a few milliseconds).  0 on error.
  */
 size_t infer_model_bound(const char *path,
     const infer_load_options_t *options, infer_error_t *err);
+
+/*
+ * The model of a file in mem (64-byte aligned, size bytes, of which
+ * infer_model_bound has told how many it takes): built there, or an .infer
+ * file read as a whole.  It is part of mem, not always its start, and depends
+ * on nothing else: the file may change.  NULL where the file has changed so
+ * that it does not fit any more.
+ */
+infer_model_t *infer_model_place(const char *path,
+    const infer_load_options_t *options, void *mem, size_t size,
+    infer_error_t *err);
 
 /*
  * Builds the model in mem (64-byte aligned, infer_graph_model_size bytes).
@@ -269,7 +285,21 @@ size_t infer_model_bound(const char *path,
 infer_model_t *infer_model_build(const infer_graph_t *graph, void *mem,
     infer_error_t *err);
 
-/* infer_graph_open + build in memory of its own; freed by infer_model_free. */
+/*
+ * Settings of infer_preprocess_set that come on top of those of the file, and
+ * labels in place of its own, for the models that are built from now on.  Both
+ * are copied.
+ */
+int infer_graph_set_preprocess(infer_graph_t *graph, const char *spec,
+    infer_error_t *err);
+int infer_graph_set_labels(infer_graph_t *graph, const char *const *label,
+    size_t n, infer_error_t *err);
+
+/*
+ * The model of a file in memory of its own; freed by infer_model_free.  An
+ * .infer file is mapped, and must not be cut short as long as it is used; of
+ * the options it has no use for any, and refuses shapes.
+ */
 infer_model_t *infer_model_load(const char *path,
     const infer_load_options_t *options, infer_error_t *err);
 
@@ -305,6 +335,85 @@ size_t infer_model_classes(const infer_model_t *model);
 
 /* The label stored in the model file; NULL where it has none. */
 const char *infer_model_label(const infer_model_t *model, size_t class_id);
+
+
+/* ---- .infer files ----------------------------------------------------- */
+
+typedef enum {
+    INFER_SECTION_MODEL = 1,
+    INFER_SECTION_SOURCE,
+    INFER_SECTION_GOLDEN,
+    INFER_SECTION_CALIBRATION
+} infer_section_kind_t;
+
+/* A part of an .infer file; data is 64-byte aligned where it is read. */
+typedef struct {
+    uint32_t     kind;            /* infer_section_kind_t, or unknown */
+    const void  *data;
+    size_t       size;
+} infer_section_t;
+
+/* Whether a file is one, by its first bytes: 1 or 0; -1 on error. */
+int infer_file_is_model(const char *path, infer_error_t *err);
+
+/* "model", "source", ...; "unknown" for a kind that is none. */
+const char *infer_section_name(uint32_t kind);
+
+/* Section i of the file that a model comes from; -1 where there is none. */
+int infer_model_section(const infer_model_t *model, size_t i,
+    infer_section_t *section);
+
+/* The section of that kind; -1 where there is none. */
+int infer_model_find_section(const infer_model_t *model, uint32_t kind,
+    infer_section_t *section);
+
+typedef struct {
+    const char             *source;       /* path of what it was made of: its
+                                             last part is kept */
+    const char             *options;      /* how, for people; no paths */
+    const infer_section_t  *sections;     /* what else is to be kept: kinds
+                                             of infer_section_kind_t that
+                                             are not written by itself */
+    size_t                  n_sections;
+} infer_save_options_t;
+
+/*
+ * Writes a model, built of the graph by infer_model_build, as an .infer file,
+ * with the graph's summary and a golden run.  The same graph and options give
+ * the same bytes.  A file of that name is replaced when the new one is
+ * complete.
+ */
+int infer_model_save(const infer_graph_t *graph, const infer_model_t *model,
+    const char *path, const infer_save_options_t *options,
+    infer_error_t *err);
+
+/*
+ * Runs the golden input that lies in a model's file and holds the outputs
+ * against those of whoever made the file: equal bits, but where one of both
+ * has the instruction set "blas", whose floats may differ by 1e-4 of the
+ * largest.  0 where they are equal, or where the file has none.
+ */
+int infer_model_selftest(const infer_model_t *model, infer_error_t *err);
+
+/* What an .infer file was made of, and with; strings belong to the model. */
+typedef struct {
+    const char  *file;
+    const char  *format;
+    const char  *producer;
+    const char  *tool;            /* "infer 0.1.0" */
+    const char  *options;
+    int          opset;
+    uint64_t     parameters;
+    uint64_t     macs;
+    size_t       n_ops;
+    size_t       n_warnings;
+} infer_source_t;
+
+/* -1 where the model does not come from an .infer file that tells it. */
+int infer_model_source(const infer_model_t *model, infer_source_t *source);
+void infer_model_source_op(const infer_model_t *model, size_t i,
+    infer_op_count_t *op);
+const char *infer_model_source_warning(const infer_model_t *model, size_t i);
 
 
 /* ---- running ---------------------------------------------------------- */

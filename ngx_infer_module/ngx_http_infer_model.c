@@ -2,12 +2,12 @@
 /*
  * Models and labels at configuration time.
  *
- * A model is built in the init handler of a shared zone of its own: there a
- * failure is reported by "nginx -t", rolls a reload back, and happens before
- * any worker is forked.  The zone is named after the file and its identity,
- * so that at reload nginx gives an unchanged model's memory to the new
- * configuration, and a changed file gets a new zone while old workers keep
- * theirs.
+ * A model is built, or read, in the init handler of a shared zone of its own:
+ * there a failure is reported by "nginx -t", rolls a reload back, and happens
+ * before any worker is forked.  The zone is named after the file, its identity
+ * and how it is built, so that at reload nginx gives an unchanged model's
+ * memory to the new configuration, and a changed file gets a new zone while
+ * old workers keep theirs.
  */
 
 
@@ -19,14 +19,16 @@
 #define NGX_HTTP_INFER_MAX_LABELS  (16 * 1024 * 1024)
 
 
+static ngx_http_infer_model_t *ngx_http_infer_model_in_zone(ngx_conf_t *cf,
+    ngx_str_t *file, infer_load_options_t *options);
 static size_t ngx_http_infer_zone_size(size_t bound);
 static ngx_int_t ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
-    ngx_str_t *name);
+    infer_load_options_t *options, ngx_str_t *name);
 static ngx_int_t ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t ngx_http_infer_build(ngx_http_infer_model_t *model,
     ngx_shm_zone_t *zone);
-static ngx_int_t ngx_http_infer_build_from(infer_graph_t *graph,
-    ngx_http_infer_model_t *model, ngx_shm_zone_t *zone, infer_error_t *err);
+static ngx_int_t ngx_http_infer_try(infer_model_t *model,
+    infer_error_t *err);
 static ngx_int_t ngx_http_infer_check_location(
     ngx_http_infer_loc_conf_t *conf, ngx_log_t *log);
 static ngx_int_t ngx_http_infer_check_labels(
@@ -38,7 +40,39 @@ static ngx_int_t ngx_http_infer_split_lines(ngx_conf_t *cf, ngx_str_t *path,
 
 
 ngx_http_infer_model_t *
-ngx_http_infer_add_model(ngx_conf_t *cf, ngx_str_t *file)
+ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
+{
+    ngx_conf_file_t            *conf_file, file;
+    infer_load_options_t        options;
+    ngx_http_infer_endpoint_t  *ep;
+
+    ep = conf->endpoint;
+
+    if (ep->model) {
+        /* that of the location around an "if" */
+        return ep->model;
+    }
+
+    ngx_memzero(&options, sizeof(infer_load_options_t));
+    options.winograd_budget = conf->winograd_budget;
+
+    conf_file = cf->conf_file;
+
+    file = *conf_file;
+    file.file.name = ep->conf_name;
+    file.line = ep->conf_line;
+
+    cf->conf_file = &file;
+    ep->model = ngx_http_infer_model_in_zone(cf, &ep->file, &options);
+    cf->conf_file = conf_file;
+
+    return ep->model;
+}
+
+
+static ngx_http_infer_model_t *
+ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
+    infer_load_options_t *options)
 {
     size_t                   bound;
     ngx_str_t                path, name;
@@ -50,12 +84,12 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_str_t *file)
     path = *file;
 
     if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK
-        || ngx_http_infer_zone_name(cf, &path, &name) != NGX_OK)
+        || ngx_http_infer_zone_name(cf, &path, options, &name) != NGX_OK)
     {
         return NULL;
     }
 
-    bound = infer_model_bound((char *) path.data, NULL, &err);
+    bound = infer_model_bound((char *) path.data, options, &err);
 
     if (bound == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "infer_model: %s", err.text);
@@ -79,6 +113,8 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_str_t *file)
     }
 
     model->path = path;
+    model->options = *options;
+    model->size = bound;
 
     if (ngx_array_init(&model->locations, cf->pool, 1,
                        sizeof(ngx_http_infer_loc_conf_t *))
@@ -120,7 +156,8 @@ ngx_http_infer_zone_size(size_t bound)
 
 
 static ngx_int_t
-ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *name)
+ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
+    infer_load_options_t *options, ngx_str_t *name)
 {
     size_t           len;
     ngx_file_info_t  fi;
@@ -138,17 +175,18 @@ ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *name)
         return NGX_ERROR;
     }
 
-    len = sizeof("infer::::.") - 1 + path->len + 4 * NGX_INT64_LEN;
+    len = sizeof("infer::::.:") - 1 + path->len + 5 * NGX_INT64_LEN;
 
     name->data = ngx_pnalloc(cf->pool, len);
     if (name->data == NULL) {
         return NGX_ERROR;
     }
 
-    name->len = ngx_sprintf(name->data, "infer:%V:%uL:%O:%T.%09uL", path,
+    name->len = ngx_sprintf(name->data, "infer:%V:%uL:%O:%T.%09uL:%uz", path,
                             (uint64_t) ngx_file_uniq(&fi), ngx_file_size(&fi),
                             ngx_file_mtime(&fi),
-                            (uint64_t) fi.st_mtim.tv_nsec)
+                            (uint64_t) fi.st_mtim.tv_nsec,
+                            options->winograd_budget)
                 - name->data;
 
     return NGX_OK;
@@ -190,36 +228,9 @@ ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data)
 static ngx_int_t
 ngx_http_infer_build(ngx_http_infer_model_t *model, ngx_shm_zone_t *zone)
 {
-    ngx_int_t       rc;
-    infer_error_t   err;
-    infer_graph_t  *graph;
-
-    graph = infer_graph_open((char *) model->path.data, NULL, &err);
-
-    if (graph == NULL) {
-        rc = NGX_ERROR;
-
-    } else {
-        rc = ngx_http_infer_build_from(graph, model, zone, &err);
-        infer_graph_close(graph);
-    }
-
-    if (rc != NGX_OK) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "infer_model: %s", err.text);
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_infer_build_from(infer_graph_t *graph, ngx_http_infer_model_t *model,
-    ngx_shm_zone_t *zone, infer_error_t *err)
-{
     void             *mem;
     size_t            size;
-    infer_session_t  *session;
+    infer_error_t     err;
     ngx_slab_pool_t  *shpool;
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
@@ -227,26 +238,49 @@ ngx_http_infer_build_from(infer_graph_t *graph, ngx_http_infer_model_t *model,
 
     /* whole pages: nothing else may lie in memory that becomes read-only */
 
-    size = ngx_align(infer_graph_model_size(graph), ngx_pagesize);
+    size = ngx_align(model->size, ngx_pagesize);
 
     mem = ngx_slab_alloc(shpool, size);
 
     if (mem == NULL) {
-        ngx_snprintf((u_char *) err->text, sizeof(err->text),
-                     "%V: the file has changed while it was loaded%Z",
-                     &model->path);
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "infer_model: %V: no memory in its zone", &model->path);
         return NGX_ERROR;
     }
 
-    model->model = infer_model_build(graph, mem, err);
+    model->model = infer_model_place((char *) model->path.data,
+                                     &model->options, mem, size, &err);
 
     if (model->model == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "infer_model: %s", err.text);
         return NGX_ERROR;
     }
 
-    /* what can fail in a worker must fail here */
+    if (mprotect(mem, size, PROT_READ) != 0) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, ngx_errno,
+                      "infer_model: %V: mprotect() failed", &model->path);
+        return NGX_ERROR;
+    }
 
-    session = infer_session_create(model->model, 1, 1, err);
+    if (ngx_http_infer_try(model->model, &err) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "infer_model: %V: %s", &model->path, err.text);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* what can fail in a worker must fail here */
+
+static ngx_int_t
+ngx_http_infer_try(infer_model_t *model, infer_error_t *err)
+{
+    infer_session_t  *session;
+
+    session = infer_session_create(model, 1, 1, err);
 
     if (session == NULL) {
         return NGX_ERROR;
@@ -254,13 +288,7 @@ ngx_http_infer_build_from(infer_graph_t *graph, ngx_http_infer_model_t *model,
 
     infer_session_free(session);
 
-    if (mprotect(mem, size, PROT_READ) != 0) {
-        ngx_snprintf((u_char *) err->text, sizeof(err->text),
-                     "%V: mprotect() failed%Z", &model->path);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return infer_model_selftest(model, err) == 0 ? NGX_OK : NGX_ERROR;
 }
 
 

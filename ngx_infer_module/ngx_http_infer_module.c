@@ -91,6 +91,13 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       offsetof(ngx_http_infer_loc_conf_t, top_k),
       &ngx_http_infer_top_k_bounds },
 
+    { ngx_string("infer_winograd_budget"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, winograd_budget),
+      NULL },
+
     { ngx_string("infer_thread_pool"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_infer_thread_pool,
@@ -348,6 +355,7 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     conf->labels = NGX_CONF_UNSET_PTR;
     conf->settings = NGX_CONF_UNSET_PTR;
     conf->top_k = NGX_CONF_UNSET_UINT;
+    conf->winograd_budget = NGX_CONF_UNSET_SIZE;
     conf->thread_pool = NGX_CONF_UNSET_PTR;
     conf->threads = NGX_CONF_UNSET_UINT;
     conf->max_pixels = NGX_CONF_UNSET_SIZE;
@@ -370,6 +378,8 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->labels, prev->labels, NULL);
     ngx_conf_merge_ptr_value(conf->settings, prev->settings, NULL);
     ngx_conf_merge_uint_value(conf->top_k, prev->top_k, 0);
+    ngx_conf_merge_size_value(conf->winograd_budget, prev->winograd_budget,
+                              INFER_WINOGRAD_BUDGET);
     ngx_conf_merge_ptr_value(conf->thread_pool, prev->thread_pool, NULL);
     ngx_conf_merge_uint_value(conf->threads, prev->threads, 1);
     ngx_conf_merge_size_value(conf->max_pixels, prev->max_pixels, 25000000);
@@ -415,7 +425,10 @@ ngx_http_infer_init_endpoint(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    model = conf->endpoint->model;
+    model = ngx_http_infer_add_model(cf, conf);
+    if (model == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
     location = ngx_array_push(&model->locations);
     if (location == NULL) {
@@ -629,8 +642,11 @@ ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    ep->model = ngx_http_infer_add_model(cf, &value[1]);
-    if (ep->model == NULL || ngx_http_infer_add_stats(cf, ep) != NGX_OK) {
+    ep->file = value[1];
+    ep->conf_name = cf->conf_file->file.name;
+    ep->conf_line = cf->conf_file->line;
+
+    if (ngx_http_infer_add_stats(cf, ep) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

@@ -119,6 +119,8 @@ struct ngx_http_infer_workspace_s {
 /* one model file; locations that name the same file share it */
 typedef struct {
     ngx_str_t                    path;
+    infer_load_options_t         options;
+    size_t                       size;        /* of its memory in the zone */
     infer_model_t               *model;       /* in the zone, read-only */
     ngx_array_t                  locations;   /* ngx_http_infer_loc_conf_t * */
     ngx_uint_t                   threads;     /* the most of a location */
@@ -140,10 +142,15 @@ typedef struct {
 
 /* what infer_model makes of a location, and who is in it (in this worker) */
 typedef struct {
-    ngx_http_infer_model_t      *model;
+    ngx_http_infer_model_t      *model;       /* once directives are merged */
     ngx_str_t                    name;
     ngx_str_t                    version;     /* empty: none */
     ngx_shm_zone_t              *stats;       /* ngx_http_infer_stats_t */
+
+    /* the directive: its argument, and where it stands */
+    ngx_str_t                    file;
+    ngx_str_t                    conf_name;
+    ngx_uint_t                   conf_line;
 
     ngx_queue_t                  waiting;     /* ngx_http_infer_ctx_t */
     ngx_uint_t                   nwaiting;
@@ -164,6 +171,7 @@ typedef struct {
     ngx_array_t                 *labels;      /* ngx_str_t; NULL: no file */
     ngx_array_t                 *settings;    /* ngx_str_t; infer_preprocess */
     ngx_uint_t                   top_k;
+    size_t                       winograd_budget;
     ngx_thread_pool_t           *thread_pool;
     ngx_http_infer_pool_t       *pool;        /* of thread_pool */
     ngx_uint_t                   threads;
@@ -256,11 +264,11 @@ extern ngx_module_t  ngx_http_infer_module;
 /* model.c: configuration time; errors are logged in full */
 
 /*
- * The model in this file, and the zone it is going to be built in.  NULL on
- * error.
+ * The model of a location whose directives are merged, and the zone it is
+ * going to be built in.  NULL on error, which names the line of infer_model.
  */
 ngx_http_infer_model_t *ngx_http_infer_add_model(ngx_conf_t *cf,
-    ngx_str_t *file);
+    ngx_http_infer_loc_conf_t *conf);
 
 /* A label for each line of a file.  NULL on error. */
 ngx_array_t *ngx_http_infer_read_labels(ngx_conf_t *cf, ngx_str_t *file);

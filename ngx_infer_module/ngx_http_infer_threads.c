@@ -10,8 +10,9 @@
  * without work, and at once where it comes too late; so a request that is
  * queued behind helpers is not held up by them.
  *
- * A section is open while its number is odd.  A helper counts itself in and
- * looks at the number again before it touches the section; who computes
+ * A section is open while its number is odd, whether there are helpers or
+ * not: one that comes in the middle of it takes part.  A helper counts itself
+ * in and looks at the number again before it touches the section; who computes
  * closes the section, by the next number, and waits until nobody is counted
  * in.
  */
@@ -41,7 +42,6 @@ struct ngx_http_infer_crew_s {
     /* the event loop's tie, and the helpers that have not been completed */
     ngx_atomic_t                 refs;
 
-    ngx_atomic_t                 helpers;     /* at work or waiting for it */
     ngx_atomic_t                 ended;
     ngx_atomic_t                 section;     /* odd: open */
     ngx_atomic_t                 inside;      /* helpers counted in */
@@ -153,7 +153,7 @@ ngx_http_infer_crew_run(const infer_parallel_t *parallel,
 
     crew = parallel->host;
 
-    if (n < 2 || ngx_http_infer_load(&crew->helpers) == 0) {
+    if (n < 2) {
 
         for (i = 0; i < n; i++) {
             task(arg, i, 0);
@@ -202,15 +202,11 @@ ngx_http_infer_helper_handler(void *data, ngx_log_t *log)
         return;
     }
 
-    (void) ngx_atomic_fetch_add(&crew->helpers, 1);
-
     while (ngx_http_infer_helper_wait(crew) == NGX_OK
            && ngx_http_infer_helper_work(crew, helper->slot) == NGX_OK)
     {
         /* void */
     }
-
-    (void) ngx_atomic_fetch_add(&crew->helpers, -1);
 }
 
 

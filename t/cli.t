@@ -637,6 +637,15 @@ SKIP: {
                         '--logits', "$dir/png.npy");
     ($shape, @x) = read_npy("$dir/png.npy");
     is($shape, "$result->{images}, 10", 'a row for each file');
+
+    # more threads than processors: those sleep where others watch
+    for my $threads (1, 2, 7) {
+        good("threads: $threads", 'eval', "$models/fashion_op17.onnx",
+             "$models/png", @fashion, '--threads', $threads, '--batch', 3,
+             '--logits', "$dir/threads.npy");
+        ok(slurp("$dir/threads.npy") eq slurp("$dir/png.npy"),
+           'the same bits');
+    }
 }
 
 done_testing();

@@ -75,6 +75,19 @@ qr/\[emerg\].*none\.onnx.*No such file/
 
 
 
+=== the line is that of infer_model, in whichever file it stands
+--- config
+location /p {
+    include $TEST_NGINX_HTML/p.conf;
+}
+location /q { return 204; }
+--- user_files eval
+[['p.conf', "# nothing\n\ninfer_model none.onnx;\n# nothing\n"]]
+--- error_log eval
+qr{\[emerg\].*none\.onnx.* in .*/p\.conf:3$}m
+
+
+
 === a directory
 --- config
 location /p { infer_model $TEST_NGINX_HTML; }

@@ -599,3 +599,22 @@ location /p {
 }
 --- shutdown: 1
 --- response_body_like: "class": ?5
+
+
+
+=== infer_winograd_budget: no size
+--- config
+infer_winograd_budget lots;
+--- must_die
+--- error_log eval
+qr/\[emerg\].*invalid value/
+
+
+
+=== infer_winograd_budget: duplicate
+--- config
+infer_winograd_budget 1m;
+infer_winograd_budget 1m;
+--- must_die
+--- error_log
+"infer_winograd_budget" directive is duplicate

@@ -83,22 +83,6 @@ sub answers {
     return join '', sort keys %bodies;
 }
 
-# The read-only shared mappings of a process: inode => { field => KB }.
-sub shared_mappings {
-    my ($pid) = @_;
-    my (%all, $fields);
-
-    for (split /\n/, slurp("/proc/$pid/smaps")) {
-        if (/^[0-9a-f]+-[0-9a-f]+ (\S+) \S+ \S+ (\d+)/) {
-            $fields = $1 eq 'r--s' ? $all{$2} //= {} : undef;
-        } elsif ($fields && /^(\w+):\s+(\d+) kB/) {
-            $fields->{$1} += $2;
-        }
-    }
-
-    return \%all;
-}
-
 my $answer = answers();
 like($answer, prediction(1), 'a prediction');
 

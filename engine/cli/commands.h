@@ -12,6 +12,7 @@ extern const cli_command_t  cli_inspect;
 extern const cli_command_t  cli_run;
 extern const cli_command_t  cli_eval;
 extern const cli_command_t  cli_bench;
+extern const cli_command_t  cli_convert;
 extern const cli_command_t  cli_check;
 
 #endif /* INFER_CLI_COMMANDS_H */

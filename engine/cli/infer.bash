@@ -8,10 +8,12 @@ _infer()
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="inspect run eval bench check --help --version"
+        words="inspect run eval bench convert check --help --version"
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return
     fi
+
+    [ "${COMP_WORDS[1]} $prev" = "convert -o" ] && prev=--output
 
     case $prev in
     --sort)
@@ -43,6 +45,10 @@ _infer()
     bench)
         options="--threads --batch --runs --warmup --per-op --sort
                  --input-shape --json"
+        ;;
+    convert)
+        options="--output --preprocess --labels --input-shape
+                 --winograd-budget --json"
         ;;
     check)
         options="--verbose --skips"

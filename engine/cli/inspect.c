@@ -13,7 +13,14 @@
 /* All there is to tell. */
 typedef struct {
     infer_summary_t       sum;
-    infer_model_t        *model;
+    infer_source_t        source;          /* of an .infer file */
+    int                   has_source;
+    const infer_model_t  *model;           /* one of the next two */
+    infer_model_t        *built;           /* of the graph */
+    infer_model_t        *mapped;
+    infer_graph_t        *graph;
+    infer_op_count_t     *ops;             /* sum's, of an .infer file */
+    const char          **warnings;
     cli_labels_t          labels;
     infer_preprocess_t    pp;
     int                   is_image;        /* pp is valid */
@@ -102,6 +109,48 @@ put_labels(const cli_labels_t *labels)
 
 
 static void
+put_format(const facts_t *f)
+{
+    const infer_summary_t  *sum = &f->sum;
+
+    printf("%-16s%s, opset %d", "format", sum->format, sum->opset);
+
+    if (*sum->producer) {
+        printf(", by ");
+        cli_put(stdout, sum->producer, 0);
+    }
+
+    putchar('\n');
+}
+
+
+/* What an .infer file holds, and what it was made of. */
+static void
+put_file(const facts_t *f)
+{
+    char             buf[CLI_TEXT_SIZE];
+    size_t           i;
+    infer_section_t  s;
+
+    for (i = 0; infer_model_section(f->model, i, &s) == 0; i++) {
+        printf("%-16s%-20s  %sB\n", i ? "" : "sections",
+               infer_section_name(s.kind),
+               cli_scaled_text(buf, (double) s.size, 1024));
+    }
+
+    if (f->has_source) {
+        printf("%-16s", "made of");
+        cli_put(stdout, f->source.file, 0);
+        printf("\n%-16s", "made by");
+        cli_put(stdout, f->source.tool, 0);
+        printf("%s", *f->source.options ? " convert " : "");
+        cli_put(stdout, f->source.options, 0);
+        putchar('\n');
+    }
+}
+
+
+static void
 put_text(const char *path, const facts_t *f)
 {
     char                    buf[CLI_TEXT_SIZE];
@@ -110,14 +159,9 @@ put_text(const char *path, const facts_t *f)
 
     printf("%-16s", "model");
     cli_put(stdout, path, 0);
-    printf("\n%-16s%s, opset %d", "format", sum->format, sum->opset);
-
-    if (*sum->producer) {
-        printf(", by ");
-        cli_put(stdout, sum->producer, 0);
-    }
-
     putchar('\n');
+    put_format(f);
+    put_file(f);
     put_ports(f, 0);
     put_ports(f, 1);
 
@@ -202,12 +246,39 @@ json_preprocess(const infer_preprocess_t *pp)
 }
 
 
+/* What an .infer file has besides. */
+static void
+add_file(json_t *json, const facts_t *f)
+{
+    size_t           i;
+    json_t          *sections = json_array();
+    infer_section_t  s;
+
+    for (i = 0; infer_model_section(f->model, i, &s) == 0; i++) {
+        json_array_append_new(sections, json_pack("{s:s, s:I}",
+            "kind", infer_section_name(s.kind),
+            "bytes", (json_int_t) s.size));
+    }
+
+    json_object_set_new(json, "sections", sections);
+
+    if (f->has_source) {
+        json_object_set_new(json, "source", json_pack("{s:o, s:o, s:o, s:o}",
+            "file", cli_json_text(f->source.file),
+            "format", cli_json_text(f->source.format),
+            "tool", cli_json_text(f->source.tool),
+            "options", cli_json_text(f->source.options)));
+    }
+}
+
+
 static void
 put_json(const facts_t *f)
 {
     size_t                  i;
     json_t                 *json, *ops = json_object();
     json_t                 *labels = json_array(), *warnings = json_array();
+    infer_section_t         s;
     const infer_summary_t  *sum = &f->sum;
 
     for (i = 0; i < sum->n_ops; i++) {
@@ -240,23 +311,102 @@ put_json(const facts_t *f)
         "labels", labels,
         "warnings", warnings);
 
+    if (infer_model_find_section(f->model, INFER_SECTION_MODEL, &s) == 0) {
+        add_file(json, f);
+    }
+
     cli_json_print(json);
 }
 
 
 /* ---- the command ------------------------------------------------------ */
 
+/* The summary of a graph, and the model built of it. */
 static int
-collect(facts_t *f, const char *path, const infer_graph_t *graph,
+open_graph(facts_t *f, const char *path, const infer_load_options_t *load,
     infer_error_t *err)
 {
+    f->graph = infer_graph_open(path, load, err);
+    if (f->graph == NULL) {
+        return -1;
+    }
+
+    infer_graph_summary(f->graph, &f->sum);
+    f->built = cli_model_build(f->graph, err);
+    f->model = f->built;
+
+    return f->model == NULL ? -1 : 0;
+}
+
+
+/* An .infer file: its summary is that of its source. */
+static int
+open_file(facts_t *f, const char *path, const infer_load_options_t *load,
+    infer_error_t *err)
+{
+    size_t             i;
+    const char       **warning;
+    infer_op_count_t  *op;
+
+    f->mapped = infer_model_load(path, load, err);
+    f->model = f->mapped;
+
+    if (f->model == NULL) {
+        return -1;
+    }
+
+    f->sum.format = "infer";
+    f->sum.producer = "";
+    f->has_source = infer_model_source(f->model, &f->source) == 0;
+
+    if (!f->has_source) {
+        return 0;
+    }
+
+    op = cli_alloc(f->source.n_ops + 1, sizeof(*op));
+    warning = cli_alloc(f->source.n_warnings + 1, sizeof(*warning));
+
+    for (i = 0; i < f->source.n_ops; i++) {
+        infer_model_source_op(f->model, i, &op[i]);
+    }
+
+    for (i = 0; i < f->source.n_warnings; i++) {
+        warning[i] = infer_model_source_warning(f->model, i);
+    }
+
+    f->ops = op;
+    f->warnings = warning;
+
+    f->sum = (infer_summary_t) {
+        .format = "infer",
+        .producer = f->source.producer,
+        .opset = f->source.opset,
+        .ops = op,
+        .n_ops = f->source.n_ops,
+        .parameters = f->source.parameters,
+        .macs = f->source.macs,
+        .warnings = warning,
+        .n_warnings = f->source.n_warnings
+    };
+
+    return 0;
+}
+
+
+static int
+collect(facts_t *f, const char *path, const infer_load_options_t *load,
+    infer_error_t *err)
+{
+    int               is_file;
     infer_error_t     why;
     infer_session_t  *session;
 
-    infer_graph_summary(graph, &f->sum);
+    is_file = infer_file_is_model(path, err);
 
-    f->model = cli_model_build(graph, err);
-    if (f->model == NULL) {
+    if (is_file == -1
+        || (is_file ? open_file(f, path, load, err)
+                    : open_graph(f, path, load, err)) != 0)
+    {
         return -1;
     }
 
@@ -276,24 +426,31 @@ collect(facts_t *f, const char *path, const infer_graph_t *graph,
 }
 
 
+static void
+facts_free(facts_t *f)
+{
+    cli_labels_free(&f->labels);
+    free(f->ops);
+    free(f->warnings);
+    free(f->built);
+    infer_model_free(f->mapped);
+    infer_graph_close(f->graph);
+}
+
+
 static int
 inspect(const char *path, const cli_load_t *load, int json)
 {
-    int                    failed = 1;
+    int                    failed;
     facts_t                facts = { 0 };
     infer_error_t          err;
-    infer_graph_t         *graph;
     infer_load_options_t   options;
 
     if (cli_load_options(load, &options, &err) != 0) {
         return cli_error("%s", err.text);
     }
 
-    graph = infer_graph_open(path, &options, &err);
-
-    if (graph != NULL) {
-        failed = collect(&facts, path, graph, &err);
-    }
+    failed = collect(&facts, path, &options, &err);
 
     if (failed) {
         cli_error("%s", err.text);
@@ -303,9 +460,7 @@ inspect(const char *path, const cli_load_t *load, int json)
         put_text(path, &facts);
     }
 
-    cli_labels_free(&facts.labels);
-    free(facts.model);
-    infer_graph_close(graph);
+    facts_free(&facts);
     cli_load_options_free(&options);
 
     return failed ? CLI_ERROR : CLI_DONE;

@@ -15,6 +15,7 @@ static const cli_command_t *const  commands[] = {
     &cli_run,
     &cli_eval,
     &cli_bench,
+    &cli_convert,
     &cli_check,
     NULL
 };
@@ -36,7 +37,8 @@ help(void)
     printf("\nExamples:\n"
            "  infer inspect model.onnx\n"
            "  infer run model.onnx cat.jpg\n"
-           "  infer eval model.onnx photos/\n\n"
+           "  infer eval model.onnx photos/\n"
+           "  infer convert model.onnx -o model.infer\n\n"
            "Exit status: 0 done; 1 it ran, and the answer is no; "
            "2 wrong usage or input.\n");
 

@@ -221,28 +221,41 @@ lines(char *text, const char **line)
 }
 
 
-static int
-labels_of_file(cli_labels_t *labels, size_t classes, const char *path,
-    infer_error_t *err)
+int
+cli_labels_read(cli_labels_t *labels, const char *path, infer_error_t *err)
 {
     char    *text;
-    size_t   size, n;
+    size_t   size;
 
     if (cli_read_file(path, &text, &size, err) != 0) {
         return -1;
     }
 
-    n = lines(text, NULL);
+    labels->name = cli_alloc(lines(text, NULL) + 1, sizeof(char *));
+    labels->n = lines(text, labels->name);
+    labels->text = text;
 
-    if (n != classes || strlen(text) > size) {
-        free(text);
+    return 0;
+}
+
+
+static int
+labels_of_file(cli_labels_t *labels, size_t classes, const char *path,
+    infer_error_t *err)
+{
+    size_t  n;
+
+    if (cli_labels_read(labels, path, err) != 0) {
+        return -1;
+    }
+
+    n = labels->n;
+
+    if (n != classes) {
+        cli_labels_free(labels);
         return cli_fail(err, "%s: %zu labels for a model of %zu classes",
                         path, n, classes);
     }
-
-    labels->name = cli_alloc(n, sizeof(char *));
-    labels->n = lines(text, labels->name);
-    labels->text = text;
 
     return 0;
 }

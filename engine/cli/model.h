@@ -40,13 +40,19 @@ typedef struct {
       "memory to spend on faster 3x3 convolutions\n"                          \
       "(default 67108864; 0: none)", 0, SIZE_MAX }
 
-#define CLI_IMAGE_OPTIONS(to)                                                 \
+#define CLI_PREPROCESS_OPTION(to)                                             \
     { "preprocess", 0, CLI_TEXT, &(to).preprocess, "SPEC",                    \
       "from pixels to input, over what the model says:\n"                     \
       "\"resize=256 crop=224 mean=0.485,0.456,0.406\n"                        \
-      "std=0.229,0.224,0.225 color=rgb|bgr|gray exif=on|off\"", 0, 0 },       \
+      "std=0.229,0.224,0.225 color=rgb|bgr|gray exif=on|off\"", 0, 0 }
+
+#define CLI_LABELS_OPTION(to)                                                 \
     { "labels", 0, CLI_TEXT, &(to).labels, "FILE",                            \
-      "names of the classes, one a line", 0, 0 },                             \
+      "names of the classes, one a line", 0, 0 }
+
+#define CLI_IMAGE_OPTIONS(to)                                                 \
+    CLI_PREPROCESS_OPTION(to),                                                \
+    CLI_LABELS_OPTION(to),                                                    \
     { "max-pixels", 0, CLI_NUMBER, &(to).max_pixels, "N",                     \
       "refuse larger images (default 100000000)", 1, SIZE_MAX }
 
@@ -103,6 +109,10 @@ typedef struct {
  */
 int cli_labels(cli_labels_t *labels, const infer_model_t *model,
     const char *path, infer_error_t *err);
+
+/* The labels of a file for a model that is yet to be built. */
+int cli_labels_read(cli_labels_t *labels, const char *path,
+    infer_error_t *err);
 void cli_labels_free(cli_labels_t *labels);
 
 /* The model's preprocessing under the settings of spec (may be NULL). */

@@ -18,14 +18,14 @@ typedef struct {
     const infer_graph_t   *g;
     uint32_t              *index;      /* of a value, by its id */
     const infer_value_t  **used;       /* by index */
+    unsigned char         *packed;     /* by index: is only used packed */
     uint32_t               n_used;
 } infer_writer_t;
 
 
 static int writer_init(infer_writer_t *w, const infer_graph_t *g);
 static void writer_done(infer_writer_t *w);
-static void use(infer_writer_t *w, const infer_value_t *v);
-static int is_packed(const infer_node_t *node, int operand);
+static void use(infer_writer_t *w, const infer_value_t *v, int packed);
 static uint64_t write_model(infer_writer_t *w);
 static uint64_t write_values(infer_writer_t *w);
 static void write_nodes(infer_writer_t *w, infer_model_t *m);
@@ -87,7 +87,9 @@ writer_init(infer_writer_t *w, const infer_graph_t *g)
     w->index = malloc((g->n_values + 1) * sizeof(*w->index));
     w->used = malloc((g->n_values + 1) * sizeof(*w->used));
 
-    if (w->index == NULL || w->used == NULL) {
+    w->packed = malloc(g->n_values + 1);
+
+    if (w->index == NULL || w->used == NULL || w->packed == NULL) {
         writer_done(w);
         return infer_graph_fail((infer_graph_t *) g, "out of memory");
     }
@@ -95,24 +97,24 @@ writer_init(infer_writer_t *w, const infer_graph_t *g)
     memset(w->index, 0xff, (g->n_values + 1) * sizeof(*w->index));
 
     for (size_t i = 0; i < g->n_inputs; i++) {
-        use(w, g->input[i].value);
+        use(w, g->input[i].value, 0);
     }
 
     for (size_t i = 0; i < g->n_outputs; i++) {
-        use(w, g->output[i].value);
+        use(w, g->output[i].value, 0);
     }
 
     for (size_t i = 0; i < g->n_nodes; i++) {
         node = g->node[i];
 
         for (int k = 0; k < node->n_in; k++) {
-            if (node->in[k] != NULL && !is_packed(node, k)) {
-                use(w, node->in[k]);
+            if (node->in[k] != NULL) {
+                use(w, node->in[k], infer_op_packs(node->op, k));
             }
         }
 
         for (int k = 0; k < node->n_out; k++) {
-            use(w, node->out[k]);
+            use(w, node->out[k], 0);
         }
     }
 
@@ -125,24 +127,20 @@ writer_done(infer_writer_t *w)
 {
     free(w->index);
     free(w->used);
+    free(w->packed);
 }
 
 
 static void
-use(infer_writer_t *w, const infer_value_t *v)
+use(infer_writer_t *w, const infer_value_t *v, int packed)
 {
     if (w->index[v->id] == INFER_MODEL_NONE) {
         w->index[v->id] = w->n_used;
+        w->packed[w->n_used] = 1;
         w->used[w->n_used++] = v;
     }
-}
 
-
-/* Operators with weights pack operands 1 to 3. */
-static int
-is_packed(const infer_node_t *node, int operand)
-{
-    return node->op->pack != NULL && operand >= 1 && operand <= 3;
+    w->packed[w->index[v->id]] &= packed;
 }
 
 
@@ -156,6 +154,10 @@ write_model(infer_writer_t *w)
     memcpy(m.magic, INFER_MODEL_MAGIC, sizeof(m.magic));
     m.version = INFER_MODEL_VERSION;
     m.follows_batch = (uint32_t) follows_batch(w->g);
+    m.value_size = sizeof(infer_model_value_t);
+    m.node_size = sizeof(infer_model_node_t);
+    m.port_size = sizeof(infer_model_port_t);
+    m.label_size = sizeof(uint64_t);
 
     pos = reserve(w, sizeof(infer_model_t));
 
@@ -201,9 +203,9 @@ write_values(infer_writer_t *w)
 
     for (uint32_t i = 0; i < w->n_used; i++) {
         v = w->used[i];
-        data = 0;
+        data = w->packed[i] ? INFER_MODEL_PACKED : 0;
 
-        if (v->data != NULL) {
+        if (v->data != NULL && !w->packed[i]) {
             infer_value_tensor(v, 1, &t);
             size = infer_numel(&t) * infer_dtype_size(v->dtype);
             data = reserve(w, size);
@@ -280,7 +282,7 @@ write_nodes(infer_writer_t *w, infer_model_t *m)
         operand = (uint32_t *) (void *) (w->base + m->operands) + row.operand;
 
         for (int k = 0; k < node->n_in; k++) {
-            *operand++ = node->in[k] == NULL || is_packed(node, k)
+            *operand++ = node->in[k] == NULL
                          ? INFER_MODEL_NONE : w->index[node->in[k]->id];
         }
 
@@ -300,7 +302,7 @@ forget_packed(const infer_node_t *node)
     for (int k = 0; k < node->n_in; k++) {
         v = node->in[k];
 
-        if (v != NULL && is_packed(node, k)) {
+        if (v != NULL && infer_op_packs(node->op, k)) {
             infer_value_tensor(v, 1, &t);
             infer_value_forget(v, 0,
                                infer_numel(&t) * infer_dtype_size(t.dtype));

@@ -1,14 +1,12 @@
 /*
- * What a model tells of itself, and a model in memory of its own.
+ * What a model tells of itself.
  */
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "file/model.h"
-#include "ops/op.h"
 
 
 static void port_get(const infer_model_t *m, uint64_t table, size_t i,
@@ -17,75 +15,6 @@ static int image_shape(const infer_model_t *m, int64_t *height,
     int64_t *width, int64_t *channels, infer_error_t *err);
 static int fail(infer_error_t *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-
-
-infer_model_t *
-infer_model_load(const char *path, const infer_load_options_t *options,
-    infer_error_t *err)
-{
-    void           *mem;
-    size_t          size;
-    infer_graph_t  *graph;
-    infer_model_t  *model;
-
-    graph = infer_graph_open(path, options, err);
-    if (graph == NULL) {
-        return NULL;
-    }
-
-    model = NULL;
-    size = infer_graph_model_size(graph);
-
-    mem = size == 0 ? MAP_FAILED
-          : mmap(NULL, size, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (mem == MAP_FAILED) {
-        fail(err, "%s: out of memory for a model of %zu bytes", path, size);
-
-    } else {
-        /* a wish: fewer misses of the TLB while weights stream */
-        (void) madvise(mem, size, MADV_HUGEPAGE);
-
-        model = infer_model_build(graph, mem, err);
-
-        if (model == NULL) {
-            munmap(mem, size);
-        }
-    }
-
-    infer_graph_close(graph);
-
-    return model;
-}
-
-
-void
-infer_model_free(infer_model_t *model)
-{
-    if (model != NULL) {
-        munmap(model, model->size);
-    }
-}
-
-
-size_t
-infer_model_bound(const char *path, const infer_load_options_t *options,
-    infer_error_t *err)
-{
-    size_t          size;
-    infer_graph_t  *graph;
-
-    graph = infer_graph_open(path, options, err);
-    if (graph == NULL) {
-        return 0;
-    }
-
-    size = infer_graph_model_size(graph);
-    infer_graph_close(graph);
-
-    return size;
-}
 
 
 size_t

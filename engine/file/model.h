@@ -16,8 +16,11 @@
 #define INFER_MODEL_VERSION  1
 #define INFER_MODEL_ALIGN    64
 
-/* An operand that was left out, or packed. */
+/* An operand that was left out. */
 #define INFER_MODEL_NONE     UINT32_MAX
+
+/* Where the data of a constant lies that is only there as it was packed. */
+#define INFER_MODEL_PACKED   UINT64_MAX
 
 
 struct infer_model_s {
@@ -25,6 +28,10 @@ struct infer_model_s {
     uint32_t  version;
     uint32_t  follows_batch;      /* some shape depends on the batch size */
     uint64_t  size;
+
+    /* In a file: bytes that lie in front of the block, and behind it. */
+    uint64_t  before;
+    uint64_t  after;
 
     uint64_t  values;             /* infer_model_value_t[n_values] */
     uint64_t  nodes;              /* infer_model_node_t[n_nodes] */
@@ -40,10 +47,16 @@ struct infer_model_s {
     uint32_t  n_outputs;
     uint32_t  n_labels;
     uint32_t  probabilities;      /* output 0 comes out of a softmax */
+
+    /* Rows of another size are those of another version. */
+    uint32_t  value_size;
+    uint32_t  node_size;
+    uint32_t  port_size;
+    uint32_t  label_size;
 };
 
 typedef struct {
-    uint64_t     data;            /* constants */
+    uint64_t     data;            /* constants; INFER_MODEL_PACKED */
     int32_t      dtype;
     int32_t      rank;
     infer_dim_t  dim[INFER_MAX_RANK];

@@ -9,6 +9,10 @@
 #include "graph/graph.h"
 
 
+/* A tensor has fewer elements than this: index arithmetic fits in 31 bits. */
+#define MAX_ELEMENTS  ((int64_t) 1 << 31)
+
+
 static int value_elements(infer_graph_t *g, const infer_value_t *v, int max);
 static int64_t element(const infer_value_t *v, const void *data, int i);
 
@@ -46,6 +50,31 @@ infer_value_numel(const infer_value_t *v, infer_dim_t *n)
     }
 
     return 0;
+}
+
+
+const char *
+infer_value_fault(const infer_value_t *v)
+{
+    int64_t      first;
+    infer_dim_t  n;
+
+    for (int d = 0; d < v->rank; d++) {
+        if (v->dim[d].batch < 0
+            || __builtin_add_overflow(v->dim[d].base, v->dim[d].batch, &first)
+            || first < 0)
+        {
+            return "has a negative dimension";
+        }
+    }
+
+    if (infer_value_numel(v, &n) != 0
+        || n.base >= MAX_ELEMENTS || n.batch >= MAX_ELEMENTS)
+    {
+        return "is too large";
+    }
+
+    return NULL;
 }
 
 

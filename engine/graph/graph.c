@@ -11,9 +11,6 @@
 #include "ops/op.h"
 
 
-/* A tensor has fewer elements than this: index arithmetic fits in 31 bits. */
-#define MAX_ELEMENTS     ((int64_t) 1 << 31)
-
 /* A graph folds into at most so many bytes: a small file can ask for more. */
 #define MAX_FOLDED       ((size_t) 1 << 30)
 
@@ -21,6 +18,10 @@
 
 
 static void *grow(void *array, size_t n, size_t *space, size_t size);
+static infer_node_t *make(infer_graph_t *g, infer_op_id_t op,
+    const infer_param_t *param, const char *name, infer_value_t *const *in,
+    int n_in, infer_value_t **out, int n_out);
+static int append(infer_graph_t *g, infer_node_t *node);
 static infer_node_t *node_create(infer_graph_t *g, infer_op_id_t op,
     const infer_param_t *param, const char *name, infer_value_t *const *in,
     int n_in, int n_out);
@@ -160,18 +161,55 @@ infer_graph_emit(infer_graph_t *g, infer_op_id_t op,
     const infer_param_t *param, const char *name, infer_value_t *const *in,
     int n_in, infer_value_t **out, int n_out)
 {
-    infer_node_t  *node, **array;
+    infer_node_t  *node;
 
-    node = node_create(g, op, param, name, in, n_in, n_out);
-    if (node == NULL || node_check(g, node) != 0) {
+    node = make(g, op, param, name, in, n_in, out, n_out);
+    if (node == NULL) {
         return -1;
     }
 
-    memcpy(out, node->out, (size_t) n_out * sizeof(*out));
+    return foldable(g, node) ? fold(g, node) : append(g, node);
+}
 
-    if (foldable(g, node)) {
-        return fold(g, node);
+
+int
+infer_graph_append(infer_graph_t *g, infer_op_id_t op,
+    const infer_param_t *param, const char *name, infer_value_t *const *in,
+    int n_in, infer_value_t **out, int n_out)
+{
+    infer_node_t  *node;
+
+    node = make(g, op, param, name, in, n_in, out, n_out);
+
+    return node == NULL ? -1 : append(g, node);
+}
+
+
+/* A node that has passed all checks, and its results. */
+static infer_node_t *
+make(infer_graph_t *g, infer_op_id_t op, const infer_param_t *param,
+    const char *name, infer_value_t *const *in, int n_in, infer_value_t **out,
+    int n_out)
+{
+    infer_node_t  *node;
+
+    node = node_create(g, op, param, name, in, n_in, n_out);
+    if (node == NULL || node_check(g, node) != 0) {
+        return NULL;
     }
+
+    if (n_out > 0) {
+        memcpy(out, node->out, (size_t) n_out * sizeof(*out));
+    }
+
+    return node;
+}
+
+
+static int
+append(infer_graph_t *g, infer_node_t *node)
+{
+    infer_node_t  **array;
 
     array = grow(g->node, g->n_nodes, &g->node_space, sizeof(*array));
     if (array == NULL) {
@@ -181,7 +219,7 @@ infer_graph_emit(infer_graph_t *g, infer_op_id_t op,
     g->node = array;
     g->node[g->n_nodes++] = node;
 
-    for (int i = 0; i < n_out; i++) {
+    for (int i = 0; i < node->n_out; i++) {
         node->out[i]->producer = node;
     }
 
@@ -260,29 +298,17 @@ node_create(infer_graph_t *g, infer_op_id_t op, const infer_param_t *param,
 static int
 node_check(infer_graph_t *g, infer_node_t *node)
 {
-    infer_dim_t     n;
-    infer_value_t  *v;
+    const char  *fault;
 
     if (node->op->shape(g, node) != 0) {
         return -1;
     }
 
     for (int i = 0; i < node->n_out; i++) {
-        v = node->out[i];
+        fault = infer_value_fault(node->out[i]);
 
-        for (int d = 0; d < v->rank; d++) {
-            if (v->dim[d].batch < 0
-                || infer_dim_at(v->dim[d], 1) < 0)
-            {
-                return infer_node_fail(g, node, "a dimension of the result "
-                                       "is negative");
-            }
-        }
-
-        if (infer_value_numel(v, &n) != 0
-            || n.base >= MAX_ELEMENTS || n.batch >= MAX_ELEMENTS)
-        {
-            return infer_node_fail(g, node, "the result is too large");
+        if (fault != NULL) {
+            return infer_node_fail(g, node, "the result %s", fault);
         }
     }
 

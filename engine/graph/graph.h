@@ -39,6 +39,8 @@ struct infer_value_s {
                    *mapping;       /* the file data lies in, or NULL */
     const struct infer_quantized_s
                    *quantized;     /* a constant's integers, or NULL */
+    int             packed;        /* a constant without data: it is there
+                                      as an operator has packed it */
     infer_node_t   *producer;      /* NULL: constant or graph input */
     uint32_t        id;            /* index in graph->value */
     uint32_t        uses;          /* valid after a sweep */
@@ -163,6 +165,11 @@ int infer_graph_emit(infer_graph_t *g, infer_op_id_t op,
     const infer_param_t *param, const char *name,
     infer_value_t *const *in, int n_in, infer_value_t **out, int n_out);
 
+/* The same without folding: nothing is computed. */
+int infer_graph_append(infer_graph_t *g, infer_op_id_t op,
+    const infer_param_t *param, const char *name,
+    infer_value_t *const *in, int n_in, infer_value_t **out, int n_out);
+
 /* The common case of one result: the value, or NULL with the error set. */
 infer_value_t *infer_graph_emit1(infer_graph_t *g, infer_op_id_t op,
     const infer_param_t *param, const char *name,
@@ -210,6 +217,23 @@ infer_dim_at(infer_dim_t a, int64_t batch)
 
 /* *c = a * b; -1 where the product is not linear in the batch or overflows. */
 int infer_dim_mul(infer_dim_t a, infer_dim_t b, infer_dim_t *c);
+
+/*
+ * What no value may be: NULL, or "is ..." or "has ..." where a dimension of v
+ * is negative at some batch size, or v has 2^31 elements or more.
+ */
+const char *infer_value_fault(const infer_value_t *v);
+
+/*
+ * Whether v is a constant, the same for each batch size.  Its data may not be
+ * there: shape rules ask for it here, and read none of operands that are
+ * packed.
+ */
+static inline int
+infer_value_is_constant(const infer_value_t *v)
+{
+    return v->packed || (v->data != NULL && v->varied[0] == NULL);
+}
 
 /* Number of elements; -1 as above. */
 int infer_value_numel(const infer_value_t *v, infer_dim_t *n);

@@ -3,8 +3,10 @@
  * the passes.
  */
 
+#include <stdio.h>
 #include <string.h>
 
+#include "file/file.h"
 #include "import/import.h"
 #include "ops/op.h"
 #include "passes/passes.h"
@@ -42,6 +44,7 @@ infer_graph_open(const char *path, const infer_load_options_t *options,
         || infer_pass_patterns(g) != 0
         || infer_pass_fuse(g) != 0
         || infer_pass_affine(g) != 0
+        || infer_pass_strip(g) != 0
         || infer_pass_winograd(g, options->winograd_budget) != 0)
     {
         infer_graph_close(g);
@@ -61,12 +64,75 @@ infer_graph_summary(const infer_graph_t *graph, infer_summary_t *sum)
 }
 
 
+int
+infer_graph_set_preprocess(infer_graph_t *graph, const char *spec,
+    infer_error_t *err)
+{
+    size_t               size;
+    char                *all;
+    infer_preprocess_t   pp;
+    const char          *own = graph->preprocess ? graph->preprocess : "";
+
+    memset(&pp, 0, sizeof(pp));
+
+    if (infer_preprocess_parse(&pp, spec, err) != 0) {
+        return -1;
+    }
+
+    size = strlen(own) + strlen(spec) + 2;
+    all = infer_graph_alloc(graph, size);
+
+    if (all == NULL) {
+        *err = *graph->err;
+        return -1;
+    }
+
+    snprintf(all, size, "%s%s%s", own, *own ? " " : "", spec);
+    graph->preprocess = all;
+
+    return 0;
+}
+
+
+int
+infer_graph_set_labels(infer_graph_t *graph, const char *const *label,
+    size_t n, infer_error_t *err)
+{
+    const char  **copy;
+
+    copy = infer_graph_alloc(graph, (n + 1) * sizeof(*copy));
+
+    for (size_t i = 0; i < n && copy != NULL; i++) {
+        copy[i] = infer_graph_strdup(graph, label[i], strlen(label[i]));
+
+        if (copy[i] == NULL) {
+            copy = NULL;
+        }
+    }
+
+    if (copy == NULL) {
+        *err = *graph->err;
+        return -1;
+    }
+
+    graph->label = copy;
+    graph->n_labels = n;
+
+    return 0;
+}
+
+
 static int
 import(infer_graph_t *g, const infer_load_options_t *options)
 {
     const char  *head;
 
     head = g->map;
+
+    if (infer_file_is(head, g->map_size)) {
+        return infer_graph_fail(g, "is an .infer file, which cannot be "
+                                "converted again");
+    }
 
     if (g->map_size >= 4 && memcmp(head, "PK\003\004", 4) == 0) {
         return infer_graph_fail(g, "is a zip archive: TorchScript is not "

@@ -14,17 +14,23 @@
 #include "kernels/rows.h"
 
 /* 12 of 16 registers accumulate; two hold weights, one the input. */
-#define TILE_MAX_ROWS        6
-#define TILE_WIDE            0
-#define TILE_FEW             0
-#define TILE_VARIANTS(X, P)                                                  \
-    X(1, P) X(2, P) X(3, P) X(4, P) X(5, P) X(6, P)
+#define TILE_PANELS          1
+#define TILES_1(X)           HEIGHTS_6(X, 1)
+#define TILES_2(X)           HEIGHTS_3(X, 2)
+#define TILES_3(X)
+#define TILES_4(X)           HEIGHTS_1(X, 4)
+#define TILES_8(X)
+
+#define DEPTHWISE_MAX        4
+#define DEPTHWISE_VARIANTS(X, K, S, LOAD)                                    \
+    X(1, K, S, LOAD) X(2, K, S, LOAD) X(3, K, S, LOAD) X(4, K, S, LOAD)
 
 #include "kernels/tile.h"
+#include "kernels/depthwise.h"
 #include "kernels/table.h"
 
 PEAK(6)
-KERNELS(avx2, 2 * TILE_MAX_ROWS)
+KERNELS(avx2)
 
 #else
 

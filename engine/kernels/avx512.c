@@ -12,19 +12,30 @@
 #include "kernels/vec_math.h"
 #include "kernels/rows.h"
 
-/* 28 of 32 registers accumulate; two hold weights, one the input. */
-#define TILE_MAX_ROWS        14
-#define TILE_WIDE            1
-#define TILE_FEW             1
-#define TILE_VARIANTS(X, P)                                                  \
-    X(1, P) X(2, P) X(3, P) X(4, P) X(5, P) X(6, P) X(7, P)                  \
-    X(8, P) X(9, P) X(10, P) X(11, P) X(12, P) X(13, P) X(14, P)
+/*
+ * Of 32 registers, 24 to 28 accumulate.  Six rows of four panels need the
+ * fewest loads for each product, which tells where another thread shares the
+ * core; low tiles also divide any number of rows evenly.
+ */
+#define TILE_PANELS          4
+#define TILES_1(X)           HEIGHTS_14(X, 1)
+#define TILES_2(X)           HEIGHTS_14(X, 2)
+#define TILES_3(X)           HEIGHTS_9(X, 3)
+#define TILES_4(X)           HEIGHTS_6(X, 4)
+#define TILES_8(X)           HEIGHTS_1(X, 8)
+
+/* Widths of pictures are mostly multiples of 7. */
+#define DEPTHWISE_MAX        7
+#define DEPTHWISE_VARIANTS(X, K, S, LOAD)                                    \
+    X(1, K, S, LOAD) X(2, K, S, LOAD) X(3, K, S, LOAD) X(4, K, S, LOAD)      \
+    X(5, K, S, LOAD) X(6, K, S, LOAD) X(7, K, S, LOAD)
 
 #include "kernels/tile.h"
+#include "kernels/depthwise.h"
 #include "kernels/table.h"
 
 PEAK(14)
-KERNELS(avx512, INFER_TILE_ROWS)
+KERNELS(avx512)
 
 #else
 

@@ -77,24 +77,33 @@ tile_f32(const infer_tile_f32_t *t)
 }
 
 
-/* Adds the products with the panel of columns from j on, run by run. */
+/*
+ * Adds the products with the panel of columns from j on, run by run.  Rows that
+ * overlap, as those read from lines do, are no matrix to OpenBLAS: they are
+ * given to it one by one.
+ */
 static void
 add_panel(const infer_tile_f32_t *t, size_t j)
 {
     int           n;
-    size_t        run, step;
+    size_t        run, step, rows;
     const float  *panel;
 
     n = (int) (t->n - j < INFER_PANEL ? t->n - j : INFER_PANEL);
     run = t->run_step ? t->run : t->k;
+    rows = t->lda < run ? 1 : t->rows;
     step = t->panel_step ? t->panel_step : t->k * INFER_PANEL;
     panel = t->panels + j / INFER_PANEL * step;
 
     for (size_t k = 0, r = 0; k < t->k; k += run, r++) {
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int) t->rows,
-                    n, (int) run, 1.0f, t->a + r * t->run_step, (int) t->lda,
-                    panel + k * INFER_PANEL, INFER_PANEL, 1.0f, t->c + j,
-                    (int) t->ldc);
+        for (size_t i = 0; i < t->rows; i += rows) {
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int) rows,
+                        n, (int) run, 1.0f,
+                        t->a + r * t->run_step + i * t->lda,
+                        (int) (t->lda < run ? run : t->lda),
+                        panel + k * INFER_PANEL, INFER_PANEL, 1.0f,
+                        t->c + i * t->ldc + j, (int) t->ldc);
+        }
     }
 }
 

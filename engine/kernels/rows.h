@@ -38,7 +38,7 @@ unary_f32(const infer_unary_t *u, const float *x, float *y, size_t n)
     UNARY(INFER_HARDSIGMOID, v_hardsigmoid(v, a, b));
     UNARY(INFER_HARDSWISH, v_hardswish(v));
     UNARY(INFER_SIGMOID, v_sigmoid(v));
-    UNARY(INFER_SILU, v_mul(v, v_sigmoid(v)));
+    UNARY(INFER_SILU, v_silu(v));
     UNARY(INFER_GELU, v_gelu(v));
     UNARY(INFER_TANH, v_tanh(v));
     UNARY(INFER_ERF, v_erf(v));
@@ -82,7 +82,7 @@ v_maximum(vf a, vf b)
                                       m));                                   \
                 }                                                            \
                                                                              \
-                v_store_m(p->c + k * p->channels + i, v, m);                 \
+                v_store_m(p->c + k * p->ldc + i, v, m);                      \
             }                                                                \
         }                                                                    \
     } while (0)
@@ -175,8 +175,8 @@ affine_f32(const infer_unary_t *act, const float *x, size_t rows, size_t n,
     for (size_t row = 0; row < rows; row++, x += n, y += ldy) {
         EACH_VECTOR (n) {
             vm  m = v_mask(n - i);
-            vf  v = v_fma(v_load_m(x + i, m), v_load_m(scale + i, m),
-                          v_load_m(offset + i, m));
+            vf  c = offset ? v_load_m(offset + i, m) : v_set1(0.0f);
+            vf  v = v_fma(v_load_m(x + i, m), v_load_m(scale + i, m), c);
 
             /* without limits it changes nothing */
             v_store_m(y + i, v_clip(v, a, b), m);

@@ -7,13 +7,19 @@
 #include "kernels/vec_math.h"
 #include "kernels/rows.h"
 
-#define TILE_MAX_ROWS        2
-#define TILE_WIDE            0
-#define TILE_FEW             0
-#define TILE_VARIANTS(X, P)  X(1, P) X(2, P)
+#define TILE_PANELS   1
+#define TILES_1(X)    HEIGHTS_2(X, 1)
+#define TILES_2(X)
+#define TILES_3(X)
+#define TILES_4(X)
+#define TILES_8(X)
+
+#define DEPTHWISE_MAX        1
+#define DEPTHWISE_VARIANTS(X, K, S, LOAD)  X(1, K, S, LOAD)
 
 #include "kernels/tile.h"
+#include "kernels/depthwise.h"
 #include "kernels/table.h"
 
 PEAK(2)
-KERNELS(scalar, INFER_TILE_ROWS)
+KERNELS(scalar)

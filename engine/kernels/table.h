@@ -10,10 +10,10 @@
 #include "kernels/peak.h"
 
 
-#define KERNELS(ISA, ROWS)                                                   \
+#define KERNELS(ISA)                                                         \
 const infer_kernels_t  infer_kernels_##ISA = {                               \
     .name = #ISA,                                                            \
-    .tile_rows = ROWS,                                                       \
+    .tile_rows = INFER_TILE_ROWS,                                            \
     .tile_f32 = tile_f32,                                                    \
     .depthwise_f32 = depthwise_f32,                                          \
     .pool_f32 = pool_f32,                                                    \

@@ -1,18 +1,17 @@
 /*
  * The product: the register tile that every convolution and fully connected
- * layer ends in, and its companion for depthwise convolutions.  Contracts:
- * kernels.h.  Written over a vec_*.h, which is included before, as are
- * vec_math.h and rows.h.
+ * layer ends in.  Contracts: kernels.h.  Written over a vec_*.h, which is
+ * included before, as are vec_math.h and rows.h.
  *
  * Accumulators are named variables made by macros, one variant for each
  * number of rows: gcc keeps names in registers where it spills an array.
  * The includer says which variants suit its registers:
  *
- *   TILE_MAX_ROWS        rows of the largest variant
- *   TILE_VARIANTS(X, P)  X(rows, P) for rows 1 .. TILE_MAX_ROWS
- *   TILE_WIDE            1: variants of two panels as well
- *   TILE_FEW             1: variants of 4 and 8 panels for up to 3 rows, that
- *                        enough sums are under way, and enough memory streams
+ *   TILES_<P>(X)  X(rows, P) for rows from 1 on, P panels: 1, 2, 3, 4, 8;
+ *                 nothing where there are none
+ *   TILE_PANELS   the widest variants that many rows use; the wider ones are
+ *                 for as few rows as they have, that enough sums are under
+ *                 way, and enough memory streams
  */
 
 #ifndef INFER_KERNELS_TILE_H
@@ -37,14 +36,24 @@
 #define ROWS_13(X, P)  ROWS_12(X, P) X(12, P)
 #define ROWS_14(X, P)  ROWS_13(X, P) X(13, P)
 
+/* X(r, P) for r = 1 .. rows */
+#define HEIGHTS_1(X, P)   X(1, P)
+#define HEIGHTS_2(X, P)   HEIGHTS_1(X, P) X(2, P)
+#define HEIGHTS_3(X, P)   HEIGHTS_2(X, P) X(3, P)
+#define HEIGHTS_6(X, P)   HEIGHTS_3(X, P) X(4, P) X(5, P) X(6, P)
+#define HEIGHTS_9(X, P)   HEIGHTS_6(X, P) X(7, P) X(8, P) X(9, P)
+#define HEIGHTS_14(X, P)  HEIGHTS_9(X, P) X(10, P) X(11, P) X(12, P)          \
+                          X(13, P) X(14, P)
+
 /* X(p, i) for panels p below P */
 #define PANELS_1(X, i)  X(0, i)
 #define PANELS_2(X, i)  PANELS_1(X, i) X(1, i)
-#define PANELS_4(X, i)  PANELS_2(X, i) X(2, i) X(3, i)
+#define PANELS_3(X, i)  PANELS_2(X, i) X(2, i)
+#define PANELS_4(X, i)  PANELS_3(X, i) X(3, i)
 #define PANELS_8(X, i)  PANELS_4(X, i) X(4, i) X(5, i) X(6, i) X(7, i)
 
 
-/* ---- parts that tile and depthwise share ------------------------------ */
+/* ---- parts that depthwise.h shares ---------------------------------- */
 
 /* Accumulator acc<row>_<panel>, mask m<panel>; c and r point at column 0. */
 #define DECLARE(i, P)          PANELS_##P(DECLARE1, i)
@@ -123,9 +132,14 @@ finish_act(const infer_unary_t *act, float *c, size_t ldc, size_t rows,
 
 /* ---- the tile --------------------------------------------------------- */
 
-/* Weights come from far where they exceed the second cache: a CPU's own
+/* Few rows take weights faster than they come, and fetch their own: a CPU's
    prefetching stops at each page of 4 KB. */
+#define FEW_ROWS               3
 #define AHEAD                  1024
+
+/* Up to here narrow tiles are faster, which take weights from the second cache
+   at half the rate, since it is busy with those that come next. */
+#define LOW_ROWS               56
 
 /* Rows are addressed from two pointers, so that six offsets serve all. */
 #define ROW(i)                 ((i) < 7 ? a : a7)[((i) % 7) * lda]
@@ -135,26 +149,46 @@ finish_act(const infer_unary_t *act, float *c, size_t ldc, size_t rows,
 #define MAC(i, P)              { vf  x = v_set1(ROW(i)); PANELS_##P(MAC1, i) }
 #define MAC1(p, i)             ACC(p, i, v_fma(x, w##p, acc##i##_##p))
 
-/* R rows from `row` on, P panels from column `col` on. */
+#define STEP(R, P)                                                           \
+    do {                                                                     \
+        __builtin_prefetch(next, 0, 2);                                      \
+        PANELS_##P(WEIGHTS, )                                                \
+                                                                             \
+        if (R <= FEW_ROWS) {                                               \
+            PANELS_##P(FETCH, )                                              \
+        }                                                                    \
+                                                                             \
+        ROWS_##R(MAC, P)                                                     \
+                                                                             \
+        w += 16;                                                             \
+        next += stride;                                                      \
+        a++;                                                                 \
+        a7++;                                                                \
+    } while (0)
+
+/*
+ * R rows from `row` on, P panels from column `col` on; meanwhile what lies at
+ * `next` and k - 1 times `stride` floats on is fetched into the second cache.
+ */
 #define TILE(R, P)                                                           \
 static void                                                                  \
-tile_##R##x##P(const infer_tile_f32_t *t, size_t row, size_t col)            \
+tile_##R##x##P(const infer_tile_f32_t *t, size_t row, size_t col,            \
+    const float *next, size_t stride)                                        \
 {                                                                            \
     size_t        lda = t->lda;                                              \
     size_t        ldr = t->ldr;                                              \
     size_t        ldc = t->ldc;                                              \
     size_t        n = t->n - col;                                            \
-    size_t        panel = t->panel_step ? t->panel_step : t->k * 16;         \
+    size_t        panel = panel_step(t);                                     \
     float        *c = t->c + row * ldc + col;                                \
     const float  *a = t->a + row * lda;                                      \
     const float  *a7 = R > 7 ? a + 7 * lda : a;                              \
     const float  *r = t->residual ? t->residual + row * ldr + col : NULL;    \
     const float  *w = t->panels + col / 16 * panel;                          \
-    size_t        run = (t->run_step ? t->run : t->k) * 16;                  \
+    size_t        run = t->run_step ? t->run : t->k;                         \
     size_t        skip = t->run_step ? t->run_step - t->run : 0;             \
-    const float  *end = w, *last = w + t->k * 16;                            \
+    const float  *last = w + t->k * 16;                                      \
     const float  *bias = t->bias + col;                                      \
-    const float  *next = t->next ? t->next + col / 2 * t->k : w;             \
                                                                              \
     PANELS_##P(BIAS, )                                                       \
     PANELS_##P(MASK, )                                                       \
@@ -165,11 +199,13 @@ tile_##R##x##P(const infer_tile_f32_t *t, size_t row, size_t col)            \
     }                                                                        \
                                                                              \
     do {                                                                     \
-        for (end += run; w != end; w += 16, a++, a7++, next += 16) {         \
-            __builtin_prefetch(next, 0, 2);                                  \
-            PANELS_##P(WEIGHTS, )                                            \
-            PANELS_##P(FETCH, )                                              \
-            ROWS_##R(MAC, P)                                                 \
+        for (size_t k = run / 2; k > 0; k--) {                               \
+            STEP(R, P);                                                      \
+            STEP(R, P);                                                      \
+        }                                                                    \
+                                                                             \
+        if (run % 2) {                                                       \
+            STEP(R, P);                                                      \
         }                                                                    \
                                                                              \
         a += skip;                                                           \
@@ -177,168 +213,135 @@ tile_##R##x##P(const infer_tile_f32_t *t, size_t row, size_t col)            \
     } while (w != last);                                                     \
                                                                              \
     EPILOGUE(R, P, t->act);                                                  \
+    finish_act(t->act, c, ldc, R, n < P * 16 ? n : P * 16);                  \
 }
 
-TILE_VARIANTS(TILE, 1)
 
-#if TILE_WIDE
-TILE_VARIANTS(TILE, 2)
-#endif
-
-#if TILE_FEW
-TILE(1, 8)
-TILE(1, 4)
-TILE(2, 4)
-TILE(3, 4)
-#endif
-
-
-#define TILE_ROW(R, P)  TILE_NAME(R, P),
-#define TILE_NAME(R, P)  tile_##R##x##P
-
-typedef void (*tile_t)(const infer_tile_f32_t *t, size_t row, size_t col);
-
-/*
- * All columns of up to TILE_MAX_ROWS rows, with the widest tile that keeps
- * its accumulators in registers.
- */
-static void
-tile_row_block(const infer_tile_f32_t *t, size_t row, size_t rows)
+static inline size_t
+panel_step(const infer_tile_f32_t *t)
 {
-    static const tile_t  narrow[] = { TILE_VARIANTS(TILE_ROW, 1) };
-#if TILE_WIDE
-    static const tile_t  wide[] = { TILE_VARIANTS(TILE_ROW, 2) };
-#endif
-#if TILE_FEW
-    static const tile_t  few[] = { TILE_NAME(1, 4), TILE_NAME(2, 4),
-                                   TILE_NAME(3, 4) };
-#endif
-    tile_t  tile;
-    size_t  panels;
+    return t->panel_step ? t->panel_step : t->k * 16;
+}
 
-    for (size_t col = 0; col < t->n; col += panels * 16) {
-        tile = narrow[rows - 1];
-        panels = 1;
 
-#if TILE_WIDE
-        if (t->n - col > 16) {
-            tile = wide[rows - 1];
-            panels = 2;
-        }
-#endif
-#if TILE_FEW
-        if (rows <= 3 && t->n - col > 3 * 16) {
-            tile = few[rows - 1];
-            panels = 4;
-        }
+TILES_1(TILE)
+TILES_2(TILE)
+TILES_3(TILE)
+TILES_4(TILE)
+TILES_8(TILE)
 
-        if (rows == 1 && t->n - col > 7 * 16) {
-            tile = TILE_NAME(1, 8);
-            panels = 8;
-        }
-#endif
 
-        tile(t, row, col);
+typedef void (*tile_t)(const infer_tile_f32_t *t, size_t row, size_t col,
+    const float *next, size_t stride);
+
+typedef struct {
+    size_t         panels;
+    size_t         rows;               /* at most */
+    const tile_t  *tile;               /* by rows */
+} tile_width_t;
+
+#define TILE_NAME(R, P)  tile_##R##x##P,
+#define TILE_WIDTH(P)                                                        \
+    { P, sizeof(tiles_##P) / sizeof(tile_t) - 1, tiles_##P }
+
+
+/* 1 where the variants may compute the next of `panels` panels. */
+static int
+suits(const tile_width_t *width, size_t rows, size_t panels)
+{
+    if (width->panels > panels) {
+        return 0;
     }
 
-    finish_act(t->act, t->c + row * t->ldc, t->ldc, rows, t->n);
+    if (rows <= FEW_ROWS) {
+        return rows <= width->rows;
+    }
+
+    if (rows <= LOW_ROWS && width->panels > 2) {
+        return 0;
+    }
+
+    /* five are better three and two than four and one */
+    return width->panels <= TILE_PANELS
+           && (width->panels != 4 || panels != 5);
 }
 
 
+/* The variants for the next of `panels` panels, times `rows` rows. */
+static const tile_width_t *
+tile_width(size_t rows, size_t panels)
+{
+    static const tile_t        tiles_1[] = { NULL, TILES_1(TILE_NAME) };
+    static const tile_t        tiles_2[] = { NULL, TILES_2(TILE_NAME) };
+    static const tile_t        tiles_3[] = { NULL, TILES_3(TILE_NAME) };
+    static const tile_t        tiles_4[] = { NULL, TILES_4(TILE_NAME) };
+    static const tile_t        tiles_8[] = { NULL, TILES_8(TILE_NAME) };
+    static const tile_width_t  widths[] = {
+        TILE_WIDTH(8), TILE_WIDTH(4), TILE_WIDTH(3), TILE_WIDTH(2),
+        TILE_WIDTH(1)
+    };
+    const tile_width_t        *width = widths;
+
+    while (width->panels > 1 && !suits(width, rows, panels)) {
+        width++;
+    }
+
+    return width;
+}
+
+
+/* Float number i of panels of k x 16. */
+static inline const float *
+part(const float *panels, size_t step, size_t k, size_t i)
+{
+    size_t  size = k * 16;
+
+    return step == size || k == 0 ? panels + i
+                                  : panels + i / size * step + i % size;
+}
+
+
+/*
+ * All rows of some panels, then of the next ones: these panels stay in the
+ * first or second cache while rows come through it one tile after the other,
+ * and each tile fetches an equal part of the panels that follow: memory is
+ * slow, but not idle.
+ */
 static void
 tile_f32(const infer_tile_f32_t *t)
 {
-    size_t  rows, left, tiles;
+    size_t               step, stride, tiles, rows, end, panels;
+    const float         *w, *next;
+    const tile_width_t  *width;
 
     assert(t->rows > 0 && t->n > 0);
 
-    /* of about equal height: a low tile has too few sums under way */
-    for (size_t row = 0; row < t->rows; row += rows) {
-        left = t->rows - row;
-        tiles = (left + TILE_MAX_ROWS - 1) / TILE_MAX_ROWS;
-        rows = (left + tiles - 1) / tiles;
+    step = panel_step(t);
 
-        tile_row_block(t, row, rows);
-    }
-}
+    for (size_t col = 0; col < t->n; col = end) {
+        panels = (t->n - col + 15) / 16;
+        width = tile_width(t->rows, panels);
+        end = col + width->panels * 16;
+        w = t->panels + col / 16 * step;
 
+        /* of about equal height: a low tile has too few sums under way */
+        tiles = (t->rows + width->rows - 1) / width->rows;
 
-/* ---- depthwise -------------------------------------------------------- */
+        next = end < t->n ? w + width->panels * step : t->next;
+        panels = end < t->n ? panels - width->panels : width->panels;
+        panels = panels < width->panels ? panels : width->panels;
+        stride = next != NULL && t->rows > FEW_ROWS
+                 ? (panels * 16 + tiles - 1) / tiles : 0;
 
-/* A masked load costs as much as a product: only where channels end. */
-#define TAP_FULL(i, P)  ACC(0, i, v_fma(v_load(x + i * step), w0, acc##i##_0))
-#define TAP_TAIL(i, P)                                                       \
-    ACC(0, i, v_fma(v_load_m(x + i * step, m0), w0, acc##i##_0))
+        for (size_t row = 0, i = 0; row < t->rows; row += rows, i++) {
+            rows = (t->rows - row + tiles - i - 1) / (tiles - i);
 
-/* R outputs from number x0 on, 16 channels from j on. */
-#define DEPTHWISE(R, TAP)                                                    \
-static void                                                                  \
-depthwise_##TAP##_##R(const infer_depthwise_f32_t *d, size_t x0, size_t j)   \
-{                                                                            \
-    size_t        ldc = d->channels;                                         \
-    size_t        ldr = ldc;                                                 \
-    size_t        n = ldc - j;                                               \
-    float        *c = d->c + x0 * ldc + j;                                   \
-    const float  *r = d->residual ? d->residual + x0 * ldc + j : NULL;       \
-    const float  *w = d->panels + j * d->taps;                               \
-    const float  *bias = d->bias + j;                                        \
-                                                                             \
-    PANELS_1(BIAS, )                                                         \
-    PANELS_1(MASK, )                                                         \
-    ROWS_##R(DECLARE, 1)                                                     \
-                                                                             \
-    for (size_t t = 0; t < d->taps; t++, w += 16) {                          \
-        size_t        step = d->tap[t].step;                                 \
-        const float  *x = d->tap[t].x + x0 * step + j;                       \
-        vf            w0 = v_load(w);                                        \
-                                                                             \
-        ROWS_##R(TAP, 1)                                                     \
-    }                                                                        \
-                                                                             \
-    EPILOGUE(R, 1, d->act);                                                  \
-}
-
-DEPTHWISE(8, TAP_FULL)
-DEPTHWISE(4, TAP_FULL)
-DEPTHWISE(2, TAP_FULL)
-DEPTHWISE(1, TAP_FULL)
-DEPTHWISE(8, TAP_TAIL)
-DEPTHWISE(4, TAP_TAIL)
-DEPTHWISE(2, TAP_TAIL)
-DEPTHWISE(1, TAP_TAIL)
-
-
-#define DEPTHWISE_WIDTHS(TAP)                                                \
-    { depthwise_##TAP##_1, depthwise_##TAP##_2, depthwise_##TAP##_4,         \
-      depthwise_##TAP##_8 }
-
-static void
-depthwise_f32(const infer_depthwise_f32_t *d)
-{
-    static void (*const  full[4])(const infer_depthwise_f32_t *d, size_t x0,
-                                  size_t j) = DEPTHWISE_WIDTHS(TAP_FULL);
-    static void (*const  tail[4])(const infer_depthwise_f32_t *d, size_t x0,
-                                  size_t j) = DEPTHWISE_WIDTHS(TAP_TAIL);
-    size_t               left, j;
-    int                  log;
-
-    assert(d->taps > 0 && d->channels > 0);
-
-    /* channels inside: memory is read in the order in which it lies */
-    for (size_t x = 0; x < d->width; x += (size_t) 1 << log) {
-        left = d->width - x;
-        log = left >= 8 ? 3 : left >= 4 ? 2 : left >= 2;
-
-        for (j = 0; j + 16 <= d->channels; j += 16) {
-            full[log](d, x, j);
-        }
-
-        if (j < d->channels) {
-            tail[log](d, x, j);
+            width->tile[rows](t, row, col,
+                              stride > 0 ? part(next, step, t->k,
+                                                i * stride * t->k) : w,
+                              stride);
         }
     }
-
-    finish_act(d->act, d->c, d->channels, d->width, d->channels);
 }
 
 #endif /* INFER_KERNELS_TILE_H */

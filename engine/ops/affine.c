@@ -13,7 +13,7 @@ enum { SCALE, OFFSET, TENSORS };
 typedef struct {
     const infer_call_t  *call;
     size_t               rows;
-    size_t               group;        /* rows of a task */
+    size_t               tasks;
 } affine_t;
 
 
@@ -122,10 +122,9 @@ affine_run(const infer_call_t *call)
 
     a.call = call;
     a.rows = infer_numel(y) / channels;
-    a.group = INFER_GRAIN / channels + 1;
+    a.tasks = infer_tasks(call, a.rows, INFER_GRAIN / channels + 1);
 
-    infer_parallel_for(call, affine_task, &a,
-                       (a.rows + a.group - 1) / a.group);
+    infer_parallel_for(call, affine_task, &a, a.tasks);
 }
 
 
@@ -141,8 +140,8 @@ affine_task(void *arg, size_t i, size_t slot)
 
     (void) slot;
 
-    row = i * a->group;
-    rows = a->rows - row < a->group ? a->rows - row : a->group;
+    row = infer_task_first(a->rows, a->tasks, i);
+    rows = infer_task_first(a->rows, a->tasks, i + 1) - row;
     channels = (size_t) call->out[0]->dim[call->out[0]->rank - 1];
 
     scale = call->in[SCALE]->data;

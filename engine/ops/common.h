@@ -36,4 +36,17 @@ int infer_dim_never_negative(infer_dim_t d);
 void infer_convert(infer_dtype_t to, void *dst, infer_dtype_t from,
     const void *src, size_t n);
 
+/*
+ * How many tasks to make of n pieces, of about `grain` pieces each: as many
+ * for each thread.
+ */
+size_t infer_tasks(const infer_call_t *call, size_t n, size_t grain);
+
+/* The first piece of task i; that of task `tasks` is n.  n is below 2^31. */
+static inline size_t
+infer_task_first(size_t n, size_t tasks, size_t i)
+{
+    return (size_t) ((uint64_t) n * i / tasks);
+}
+
 #endif /* INFER_OPS_COMMON_H */

@@ -1,5 +1,6 @@
 /*
- * Concat: operands one after the other along one dimension.
+ * Concat: operands one after the other along one dimension.  Those that were
+ * computed where they belong (see plan/session.c) are not copied.
  */
 
 #include "ops/common.h"
@@ -63,6 +64,7 @@ concat_shape(infer_graph_t *g, const infer_node_t *node)
 static void
 concat_run(const infer_call_t *call)
 {
+    char                  *dst;
     size_t                 size;
     int64_t                stride[INFER_MAX_RANK], start;
     infer_nest_t           nest;
@@ -70,22 +72,24 @@ concat_run(const infer_call_t *call)
     const infer_tensor_t  *x;
 
     size = infer_dtype_size(y->dtype);
-    infer_strides(y, stride);
+    infer_out_strides(call, stride);
     start = 0;
 
     for (int k = 0; k < call->n_in; k++) {
         x = call->in[k];
+        dst = (char *) y->data + (size_t) start * size;
 
-        infer_nest_init(&nest, x);
-        infer_nest_add(&nest, x);
-        infer_nest_add(&nest, x);
+        if (x->data != dst) {
+            infer_nest_init(&nest, x);
+            infer_nest_add(&nest, x);
+            infer_nest_add(&nest, x);
 
-        for (int i = 0; i < x->rank; i++) {
-            nest.stride[0][i] = stride[i];
+            for (int i = 0; i < x->rank; i++) {
+                nest.stride[0][i] = stride[i];
+            }
+
+            infer_move(call, &nest, size, dst, x->data);
         }
-
-        infer_move(call, &nest, size,
-                   (char *) y->data + (size_t) start * size, x->data);
 
         /* Modulo: an empty tensor may have dimensions that overflow. */
         start = (int64_t) ((uint64_t) start
@@ -95,8 +99,18 @@ concat_run(const infer_call_t *call)
 }
 
 
+static int
+concat_strided(const infer_call_t *call)
+{
+    (void) call;
+
+    return 1;
+}
+
+
 const infer_op_t  infer_op_concat = {
     .name = "concat",
     .shape = concat_shape,
-    .run = concat_run
+    .run = concat_run,
+    .strided = concat_strided
 };

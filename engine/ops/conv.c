@@ -2,8 +2,8 @@
  * Convolution over (N, D, H, W, C); with fewer spatial dimensions the leading
  * ones are 1.
  *
- * Depthwise (one channel in and out to a group) has a kernel of its own that
- * reads the input in place.  All others are products: a row holds what one
+ * Depthwise (one channel in and out to a group) has a kernel of its own
+ * (ops/depthwise.c).  All others are products: a row holds what one
  * output's window covers, K = (kd, kh, kw, c), with zeros for the padding;
  * where the window is a single point, the input is that matrix already, and
  * few channels are read from padded lines (ops/lines.c) instead.  Where
@@ -12,13 +12,11 @@
 
 #include <string.h>
 
+#include "ops/depthwise.h"
+#include "ops/gate.h"
 #include "ops/lines.h"
 #include "ops/product.h"
 #include "ops/winograd.h"
-
-
-/* Multiply-accumulates of a depthwise task. */
-#define DEPTHWISE_TASK  ((size_t) 128 << 10)
 
 
 typedef struct {
@@ -35,7 +33,6 @@ typedef struct {
     int64_t                groups;
     int64_t                group;          /* channels of one: C / groups */
     int64_t                taps;           /* of the window */
-    int64_t                rows_a_task;    /* depthwise */
 } conv_t;
 
 /* Taps first .. end - 1 of a window along one dimension. */
@@ -49,8 +46,8 @@ static int check_operands(infer_graph_t *g, const infer_node_t *node);
 static int check_window(infer_graph_t *g, const infer_node_t *node);
 static int output_size(infer_graph_t *g, const infer_node_t *node, int i,
     infer_dim_t in, infer_dim_t *out);
+static int check_padded(infer_graph_t *g, const infer_node_t *node);
 static int64_t spatial(const infer_value_t *w);
-static int is_depthwise(int64_t groups, int64_t channels, int64_t outputs);
 static infer_weights_t weights_of(const infer_node_t *node);
 static void conv_init(conv_t *conv, const infer_call_t *call);
 static infer_product_t product_of(const conv_t *conv);
@@ -64,13 +61,6 @@ static inline float *zeros(float *dst, int64_t n);
 static inline float *copy(float *dst, const float *src, int64_t n);
 static void advance(const conv_t *conv, int64_t *at);
 static taps_t taps_inside(const conv_t *conv, int i, int64_t o);
-static void depthwise_run(const conv_t *conv);
-static void depthwise_rows(void *arg, size_t i, size_t slot);
-static void depthwise_row(const conv_t *conv, size_t row,
-    infer_tap_f32_t *tap, const float *padding);
-static int covered(const conv_t *conv, int64_t ow);
-static void depthwise_taps(const conv_t *conv, const int64_t *at,
-    infer_tap_f32_t *tap, const float *padding);
 
 
 /* ---- the shape rule --------------------------------------------------- */
@@ -82,10 +72,11 @@ conv_shape(infer_graph_t *g, const infer_node_t *node)
     infer_dim_t           dim[INFER_MAX_RANK];
     const infer_value_t  *x, *w;
 
-    if (infer_check_operands(g, node, 2, INFER_IN_PRODUCT, 1) != 0
+    if (infer_check_operands(g, node, 2, INFER_IN_CONV, 1) != 0
         || infer_product_check_weights(g, node) != 0
         || check_operands(g, node) != 0
-        || check_window(g, node) != 0)
+        || check_window(g, node) != 0
+        || infer_gate_check(g, node) != 0)
     {
         return -1;
     }
@@ -112,7 +103,8 @@ conv_shape(infer_graph_t *g, const infer_node_t *node)
 
     infer_set_result(node->out[0], INFER_F32, x->rank, dim);
 
-    return infer_product_check(g, node, &node->param.conv.act);
+    return check_padded(g, node) != 0
+           ? -1 : infer_product_check(g, node, &node->param.conv.act);
 }
 
 
@@ -216,6 +208,30 @@ output_size(infer_graph_t *g, const infer_node_t *node, int i, infer_dim_t in,
 }
 
 
+/* With its padding an image is no larger than a tensor may be: it may be
+   copied so, in parts. */
+static int
+check_padded(infer_graph_t *g, const infer_node_t *node)
+{
+    int64_t                n;
+    const infer_value_t   *x = node->in[INFER_IN_X];
+    const infer_window_t  *w = &node->param.conv.window;
+
+    n = x->dim[x->rank - 1].base;
+
+    for (int i = 5 - x->rank; i < 3; i++) {
+        if (__builtin_mul_overflow(n, x->dim[x->rank - 4 + i].base
+                                      + w->before[i] + w->after[i], &n)
+            || n > INT32_MAX)
+        {
+            return infer_node_fail(g, node, "the padded input is too large");
+        }
+    }
+
+    return 0;
+}
+
+
 /* ---- packing ---------------------------------------------------------- */
 
 /* Taps of the window. */
@@ -232,14 +248,6 @@ spatial(const infer_value_t *w)
 }
 
 
-static int
-is_depthwise(int64_t groups, int64_t channels, int64_t outputs)
-{
-    return groups > 1 && groups == channels && groups == outputs;
-}
-
-
-/* Depthwise is packed as one group with a channel for each output. */
 static infer_weights_t
 weights_of(const infer_node_t *node)
 {
@@ -254,9 +262,9 @@ weights_of(const infer_node_t *node)
     w.depth = w.taps;
     w.tap_step = 1;
 
-    if (is_depthwise(node->param.conv.groups,
-                     node->param.conv.groups * v->dim[1].base,
-                     v->dim[0].base))
+    if (infer_is_depthwise(node->param.conv.groups,
+                           node->param.conv.groups * v->dim[1].base,
+                           v->dim[0].base))
     {
         w.groups = 1;
     }
@@ -325,9 +333,8 @@ conv_scratch(const infer_call_t *call)
 
     conv_init(&conv, call);
 
-    if (is_depthwise(conv.groups, conv.channels, conv.outputs)) {
-        return (size_t) conv.taps * sizeof(infer_tap_f32_t)
-               + (size_t) conv.channels * sizeof(float);
+    if (infer_is_depthwise(conv.groups, conv.channels, conv.outputs)) {
+        return infer_depthwise_scratch(call, NULL);
     }
 
     product = product_of(&conv);
@@ -354,14 +361,26 @@ conv_run(const infer_call_t *call)
 
     conv_init(&conv, call);
 
-    if (is_depthwise(conv.groups, conv.channels, conv.outputs)) {
-        depthwise_run(&conv);
+    if (infer_is_depthwise(conv.groups, conv.channels, conv.outputs)) {
+        infer_depthwise_run(call, NULL);
         return;
     }
 
     product = product_of(&conv);
 
     infer_product_run(call, &product);
+}
+
+
+static int
+conv_strided(const infer_call_t *call)
+{
+    conv_t  conv;
+
+    conv_init(&conv, call);
+
+    return infer_product_strided(call)
+           && !infer_is_depthwise(conv.groups, conv.channels, conv.outputs);
 }
 
 
@@ -395,15 +414,8 @@ conv_init(conv_t *conv, const infer_call_t *call)
 static infer_product_t
 product_of(const conv_t *conv)
 {
-    int                    point = 1;
-    const infer_call_t    *call = conv->call;
-    infer_product_t        p;
-    const infer_window_t  *w = conv->window;
-
-    for (int i = 0; i < 3; i++) {
-        point = point && w->kernel[i] == 1 && w->stride[i] == 1
-                && w->before[i] == 0 && w->after[i] == 0;
-    }
+    const infer_call_t  *call = conv->call;
+    infer_product_t      p;
 
     p.groups = (size_t) conv->groups;
     p.rows = (size_t) (conv->batch * conv->out[0] * conv->out[1]
@@ -413,11 +425,17 @@ product_of(const conv_t *conv)
     p.packed = call->packed;
     p.residual = conv->residual;
     p.c = conv->y;
+    p.ldc = infer_out_ld(call);
     p.act = &call->param->conv.act;
     p.a = conv->x;
     p.lda = (size_t) conv->channels;
-    p.gather = point ? NULL : gather;
+    p.gather = infer_window_is_point(conv->window) ? NULL : gather;
     p.source = conv;
+
+    if (infer_gate_of(call) != NULL) {
+        p.gather = infer_gate_gather;
+        p.source = call;
+    }
 
     return p;
 }
@@ -585,144 +603,14 @@ taps_inside(const conv_t *conv, int i, int64_t o)
 }
 
 
-/* ---- depthwise -------------------------------------------------------- */
-
-static void
-depthwise_run(const conv_t *conv)
-{
-    conv_t   c = *conv;
-    int64_t  rows, work;
-
-    rows = c.batch * c.out[0] * c.out[1];
-    work = c.out[2] * c.channels * c.taps;
-
-    c.rows_a_task = (int64_t) DEPTHWISE_TASK / work + 1;
-
-    infer_parallel_for(c.call, depthwise_rows, &c,
-                       (size_t) ((rows + c.rows_a_task - 1) / c.rows_a_task));
-}
-
-
-static void
-depthwise_rows(void *arg, size_t i, size_t slot)
-{
-    float            *padding;
-    size_t            row, end;
-    const conv_t     *conv = arg;
-    infer_tap_f32_t  *tap;
-
-    tap = infer_scratch(conv->call, slot);
-    padding = (float *) (tap + conv->taps);
-    zeros(padding, conv->channels);
-
-    row = i * (size_t) conv->rows_a_task;
-    end = (size_t) (conv->batch * conv->out[0] * conv->out[1]);
-    end = end - row < (size_t) conv->rows_a_task
-          ? end : row + (size_t) conv->rows_a_task;
-
-    for ( ; row < end; row++) {
-        depthwise_row(conv, row, tap, padding);
-    }
-}
-
-
-/*
- * One row of outputs: those whose window lies inside the line are done
- * together, the others one by one, since their taps differ.
- */
-static void
-depthwise_row(const conv_t *conv, size_t row, infer_tap_f32_t *tap,
-    const float *padding)
-{
-    size_t                  offset, panels;
-    int64_t                 at[4], width;
-    const infer_call_t     *call = conv->call;
-    infer_depthwise_f32_t   d;
-
-    panels = (size_t) (conv->channels + INFER_PANEL - 1) / INFER_PANEL;
-
-    d.tap = tap;
-    d.taps = (size_t) conv->taps;
-    d.channels = (size_t) conv->channels;
-    d.panels = call->packed;
-    d.bias = d.panels + panels * INFER_PANEL * d.taps;
-    d.act = &call->param->conv.act;
-
-    at[1] = (int64_t) row % conv->out[1];
-    at[0] = (int64_t) row / conv->out[1] % conv->out[0];
-    at[3] = (int64_t) row / conv->out[1] / conv->out[0];
-
-    for (at[2] = 0; at[2] < conv->out[2]; at[2] += width) {
-        width = covered(conv, at[2]) ? 1 : 0;
-
-        while (width > 0 && at[2] + width < conv->out[2]
-               && covered(conv, at[2] + width))
-        {
-            width++;
-        }
-
-        width += width == 0;
-        offset = (row * (size_t) conv->out[2] + (size_t) at[2]) * d.channels;
-
-        d.width = (size_t) width;
-        d.c = conv->y + offset;
-        d.residual = conv->residual ? conv->residual + offset : NULL;
-
-        depthwise_taps(conv, at, tap, padding);
-        call->kernels->depthwise_f32(&d);
-    }
-}
-
-
-/* Whether all taps of output ow lie inside the line. */
-static int
-covered(const conv_t *conv, int64_t ow)
-{
-    taps_t  t = taps_inside(conv, 2, ow);
-
-    return t.first == 0 && t.end == conv->window->kernel[2];
-}
-
-
-/* The taps of the outputs from `at` on. */
-static void
-depthwise_taps(const conv_t *conv, const int64_t *at, infer_tap_f32_t *tap,
-    const float *padding)
-{
-    int64_t                pos, pixel;
-    int64_t                k[3];
-    const infer_window_t  *w = conv->window;
-
-    for (int64_t t = 0; t < conv->taps; t++) {
-        k[2] = t % w->kernel[2];
-        k[1] = t / w->kernel[2] % w->kernel[1];
-        k[0] = t / w->kernel[2] / w->kernel[1];
-        pixel = at[3];
-
-        for (int i = 0; i < 3 && pixel >= 0; i++) {
-            pos = at[i] * w->stride[i] - w->before[i]
-                  + k[i] * w->dilation[i];
-            pixel = pos < 0 || pos >= conv->in[i]
-                    ? -1 : pixel * conv->in[i] + pos;
-        }
-
-        tap[t].x = padding;
-        tap[t].step = 0;
-
-        if (pixel >= 0) {
-            tap[t].x = conv->x + pixel * conv->channels;
-            tap[t].step = (size_t) (w->stride[2] * conv->channels);
-        }
-    }
-}
-
-
 const infer_op_t  infer_op_conv = {
     .name = "conv",
     .shape = conv_shape,
     .run = conv_run,
+    .strided = conv_strided,
     .scratch = conv_scratch,
     .pack_size = conv_pack_size,
+    .n_packed = INFER_IN_SCALE,
     .pack = conv_pack,
     .macs = conv_macs
 };

@@ -109,6 +109,7 @@ product_of(const infer_call_t *call)
     p.packed = call->packed;
     p.residual = infer_product_residual(call);
     p.c = y->data;
+    p.ldc = infer_out_ld(call);
     p.act = &call->param->fc.act;
     p.a = x->data;
     p.lda = p.k;
@@ -141,8 +142,10 @@ const infer_op_t  infer_op_fc = {
     .name = "fc",
     .shape = fc_shape,
     .run = fc_run,
+    .strided = infer_product_strided,
     .scratch = fc_scratch,
     .pack_size = fc_pack_size,
+    .n_packed = INFER_IN_SCALE,
     .pack = fc_pack,
     .macs = fc_macs
 };

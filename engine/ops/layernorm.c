@@ -10,7 +10,7 @@ typedef struct {
     const infer_call_t  *call;
     size_t               n;            /* elements of a row */
     size_t               rows;
-    size_t               group;        /* rows of one task */
+    size_t               tasks;
 } layernorm_t;
 
 
@@ -113,17 +113,16 @@ layernorm_run(const infer_call_t *call)
             *= (size_t) x->dim[i];
     }
 
-    norm.group = INFER_GRAIN / (norm.n + 1) + 1;
+    norm.tasks = infer_tasks(call, norm.rows, INFER_GRAIN / (norm.n + 1) + 1);
 
-    infer_parallel_for(call, layernorm_task, &norm,
-                       (norm.rows + norm.group - 1) / norm.group);
+    infer_parallel_for(call, layernorm_task, &norm, norm.tasks);
 }
 
 
 static void
 layernorm_task(void *arg, size_t i, size_t slot)
 {
-    size_t               end;
+    size_t               row, end;
     float               *stat[2];
     const float         *x, *vector[2];
     const layernorm_t   *norm = arg;
@@ -132,15 +131,15 @@ layernorm_task(void *arg, size_t i, size_t slot)
     (void) slot;
 
     x = call->in[0]->data;
-    end = (i + 1) * norm->group;
-    end = end < norm->rows ? end : norm->rows;
+    row = infer_task_first(norm->rows, norm->tasks, i);
+    end = infer_task_first(norm->rows, norm->tasks, i + 1);
 
     for (int k = 0; k < 2; k++) {
         vector[k] = k + 1 < call->n_in && call->in[k + 1] != NULL
                     ? call->in[k + 1]->data : NULL;
     }
 
-    for (size_t row = i * norm->group; row < end; row++) {
+    for ( ; row < end; row++) {
         for (int k = 0; k < 2; k++) {
             stat[k] = k + 1 < call->n_out
                       ? (float *) call->out[k + 1]->data + row : NULL;

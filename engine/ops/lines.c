@@ -26,6 +26,7 @@ typedef struct {
     const infer_tensor_t  *y;
     const float           *residual;       /* NULL: none */
     int64_t                channels;
+    size_t                 ldc;
     int64_t                extent;         /* lines that a window spans */
     int64_t                line;           /* floats, with padding */
     int64_t                lines;          /* output lines of a task */
@@ -87,6 +88,7 @@ lines_init(lines_t *l, const infer_call_t *call)
     l->y = call->out[0];
     l->residual = infer_product_residual(call);
     l->channels = l->x->dim[3];
+    l->ldc = infer_out_ld(call);
     l->extent = (int64_t) (w->kernel[1] - 1) * w->dilation[1] + 1;
     l->line = (w->before[2] + l->x->dim[2] + w->after[2]) * l->channels;
 
@@ -130,8 +132,8 @@ run_task(void *arg, size_t i, size_t slot)
     for (int64_t line = first; line < end; line++) {
         multiply(l, scratch
                     + (line - first) * l->window->stride[1] * l->line,
-                 (size_t) ((image * l->y->dim[1] + line) * l->y->dim[2]
-                           * l->y->dim[3]));
+                 (size_t) ((image * l->y->dim[1] + line) * l->y->dim[2])
+                 * l->ldc);
     }
 }
 
@@ -165,8 +167,8 @@ copy_lines(const lines_t *l, const float *image, int64_t first, int64_t n,
 static void
 multiply(const lines_t *l, const float *lines, size_t offset)
 {
-    size_t             width, block, panels;
-    infer_tile_f32_t   t;
+    size_t            panels;
+    infer_tile_f32_t  t;
 
     t.lda = (size_t) (l->window->stride[2] * l->channels);
     t.run = (size_t) (l->window->kernel[2] * l->channels);
@@ -181,19 +183,13 @@ multiply(const lines_t *l, const float *lines, size_t offset)
     t.next = NULL;
     t.panel_step = 0;
     t.resume = 0;
-    t.ldr = t.ldc = t.n;
+    t.ldr = t.ldc = l->ldc;
     t.act = &l->call->param->conv.act;
 
-    width = (size_t) l->y->dim[2];
-    block = (width + INFER_TILE_ROWS - 1) / INFER_TILE_ROWS;
-    block = (width + block - 1) / block;
+    t.rows = (size_t) l->y->dim[2];
+    t.a = lines;
+    t.c = (float *) l->y->data + offset;
+    t.residual = l->residual != NULL ? l->residual + offset : NULL;
 
-    for (size_t i = 0; i < width; i += block, offset += block * t.n) {
-        t.rows = width - i < block ? width - i : block;
-        t.a = lines + i * t.lda;
-        t.c = (float *) l->y->data + offset;
-        t.residual = l->residual != NULL ? l->residual + offset : NULL;
-
-        l->call->kernels->tile_f32(&t);
-    }
+    l->call->kernels->tile_f32(&t);
 }

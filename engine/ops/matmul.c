@@ -5,12 +5,16 @@
  * float64 and integers are computed by a plain loop, integers modulo their
  * width.
  *
+ * Operands are read with any strides: transposes and slices in front of the
+ * product are views.
+ *
  * A task is some rows of one matrix, all where there are enough matrices.
  */
 
 #include <string.h>
 
 #include "ops/common.h"
+#include "ops/nest.h"
 
 
 #define PANEL         INFER_PANEL
@@ -25,6 +29,16 @@
 #define CACHE_WAY     1024
 
 
+/* Matrices of an operand, distances in elements. */
+typedef struct {
+    const unsigned char   *data;
+    size_t                 row;                      /* from row to row */
+    size_t                 column;
+    size_t                 step[INFER_MAX_RANK];     /* along leading
+                                                        dimensions; 0 where
+                                                        broadcast */
+} operand_t;
+
 typedef struct {
     const infer_call_t    *call;
     const infer_matmul_t  *param;
@@ -32,8 +46,8 @@ typedef struct {
     size_t                 m, n, k;
     int                    lead;                     /* leading dimensions */
     size_t                 dim[INFER_MAX_RANK];
-    size_t                 a_step[INFER_MAX_RANK];   /* in matrices; 0 where */
-    size_t                 b_step[INFER_MAX_RANK];   /* broadcast */
+    operand_t              a;
+    operand_t              b;
     size_t                 matrices;
     size_t                 parts;                    /* tasks of a matrix */
 
@@ -49,8 +63,8 @@ static int check_ranks(infer_graph_t *g, const infer_node_t *node);
 static int row_dim(const infer_value_t *v, int transpose);
 static int column_dim(const infer_value_t *v, int transpose);
 static void matmul_init(matmul_t *m, const infer_call_t *call);
-static void leading(const matmul_t *m, const infer_tensor_t *t,
-    size_t *step);
+static void operand_init(const matmul_t *m, int i, int transpose,
+    operand_t *operand);
 static size_t parts(const matmul_t *m);
 static void one_task(void *arg, size_t i, size_t slot);
 static void product_f32(const matmul_t *m, const float *a, const float *b,
@@ -262,33 +276,53 @@ matmul_init(matmul_t *m, const infer_call_t *call)
         m->columns = (m->n + PANEL - 1) / PANEL * PANEL;
     }
 
+    operand_init(m, 0, ta, &m->a);
+    operand_init(m, 1, tb, &m->b);
+
     m->ld = 0;
 
-    if (ta || m->k % CACHE_WAY == 0) {
+    if (m->a.column != 1 || (m->a.row % CACHE_WAY == 0 && m->m > 1)) {
         m->ld = (m->k + 15) / 16 * 16;
         m->ld += m->ld % CACHE_WAY == 0 ? 16 : 0;
     }
 
-    leading(m, a, m->a_step);
-    leading(m, b, m->b_step);
 }
 
 
-/* How far apart an operand's matrices are, along each leading dimension. */
 static void
-leading(const matmul_t *m, const infer_tensor_t *t, size_t *step)
+operand_init(const matmul_t *m, int i, int transpose, operand_t *operand)
 {
-    int     j;
-    size_t  matrices = 1;
+    int                    j;
+    int64_t                dense[INFER_MAX_RANK], start = 0;
+    const int64_t         *stride = dense;
+    const infer_tensor_t  *t = m->call->in[i], *base = t;
 
-    for (int i = m->lead - 1; i >= 0; i--) {
-        j = t->rank - 2 - m->lead + i;
-        step[i] = 0;
+    infer_strides(t, dense);
 
-        if (j >= 0 && t->dim[j] != 1) {
-            step[i] = matrices;
-            matrices *= (size_t) t->dim[j];
-        }
+    if (m->call->view != NULL) {
+        base = m->call->view[i].base;
+        start = m->call->view[i].start;
+        stride = m->call->view[i].stride;
+    }
+
+    operand->data = (const unsigned char *) base->data
+                    + (size_t) start * infer_dtype_size(t->dtype);
+    operand->row = operand->column = 0;
+
+    if (t->rank > 1) {
+        operand->row = (size_t) stride[t->rank - (transpose ? 1 : 2)];
+        operand->column = (size_t) stride[t->rank - (transpose ? 2 : 1)];
+
+    } else if (i == 0) {
+        operand->column = (size_t) stride[0];
+
+    } else {
+        operand->row = (size_t) stride[0];
+    }
+
+    for (int d = 0; d < m->lead; d++) {
+        j = t->rank - 2 - m->lead + d;
+        operand->step[d] = j >= 0 && t->dim[j] != 1 ? (size_t) stride[j] : 0;
     }
 }
 
@@ -301,21 +335,15 @@ leading(const matmul_t *m, const infer_tensor_t *t, size_t *step)
 static void                                                                  \
 NAME(const matmul_t *m, const T *a, const T *b, T *c)                        \
 {                                                                            \
-    S       sum;                                                             \
-    size_t  a_row, a_col, b_row, b_col;                                      \
-                                                                             \
-    a_row = m->param->transpose_a ? 1 : m->k;                                \
-    a_col = m->param->transpose_a ? m->m : 1;                                \
-    b_row = m->param->transpose_b ? 1 : m->n;                                \
-    b_col = m->param->transpose_b ? m->k : 1;                                \
+    S  sum;                                                                  \
                                                                              \
     for (size_t i = 0; i < m->m; i++) {                                      \
         for (size_t j = 0; j < m->n; j++) {                                  \
             sum = 0;                                                         \
                                                                              \
             for (size_t k = 0; k < m->k; k++) {                              \
-                sum += (S) a[i * a_row + k * a_col]                          \
-                       * (S) b[k * b_row + j * b_col];                       \
+                sum += (S) a[i * m->a.row + k * m->a.column]                 \
+                       * (S) b[k * m->b.row + j * m->b.column];              \
             }                                                                \
                                                                              \
             *c++ = (T) (sum * (S) (FACTOR));                                 \
@@ -360,14 +388,14 @@ one_task(void *arg, size_t i, size_t slot)
     rest = i;
 
     for (int d = m->lead - 1; d >= 0; d--) {
-        a += rest % m->dim[d] * m->a_step[d];
-        b += rest % m->dim[d] * m->b_step[d];
+        a += rest % m->dim[d] * m->a.step[d];
+        b += rest % m->dim[d] * m->b.step[d];
         rest /= m->dim[d];
     }
 
     size = infer_dtype_size(m->dtype);
-    x = (const unsigned char *) m->call->in[0]->data + a * m->m * m->k * size;
-    y = (const unsigned char *) m->call->in[1]->data + b * m->k * m->n * size;
+    x = m->a.data + a * size;
+    y = m->b.data + b * size;
     out = (unsigned char *) m->call->out[0]->data + i * m->m * m->n * size;
 
     switch (m->dtype) {
@@ -407,11 +435,13 @@ product_f32(const matmul_t *m, const float *a, const float *b, float *c,
 
     memset(bias, 0, m->columns * sizeof(float));
 
-    blocks = (end - row + m->call->kernels->tile_rows - 1)
-             / m->call->kernels->tile_rows;
+    /* copied rows are few at a time */
+    blocks = m->ld ? (end - row + m->call->kernels->tile_rows - 1)
+                     / m->call->kernels->tile_rows
+                   : 1;
     rows = (end - row + blocks - 1) / blocks;
 
-    tile.lda = m->ld ? m->ld : m->k;
+    tile.lda = m->ld ? m->ld : m->a.row;
     tile.k = m->k;
     tile.panels = scratch;
     tile.bias = bias;
@@ -425,7 +455,7 @@ product_f32(const matmul_t *m, const float *a, const float *b, float *c,
 
         for (size_t i = row; i < end; i += rows) {
             tile.rows = end - i < rows ? end - i : rows;
-            tile.a = a + i * m->k;
+            tile.a = a + i * m->a.row;
             tile.c = c + i * m->n + j;
 
             if (m->ld) {
@@ -448,7 +478,7 @@ pack_columns(const matmul_t *m, const float *b, size_t column, size_t n,
     size_t                lanes, floats = m->k * PANEL;
     const infer_binary_t  times = { INFER_MUL, { INFER_NONE, 0, 0 } };
 
-    b += m->param->transpose_b ? column * m->k : column;
+    b += column * m->b.column;
 
     for (size_t j = 0; j < n; j += PANEL, panel += floats) {
         lanes = n - j < PANEL ? n - j : PANEL;
@@ -457,11 +487,11 @@ pack_columns(const matmul_t *m, const float *b, size_t column, size_t n,
             memset(panel, 0, floats * sizeof(float));
         }
 
-        if (m->param->transpose_b) {
-            pack_transposed(m, b + j * m->k, lanes, panel);
+        if (m->b.column == 1) {
+            pack_panel(m, b + j, lanes, panel);
 
         } else {
-            pack_panel(m, b + j, lanes, panel);
+            pack_transposed(m, b + j * m->b.column, lanes, panel);
         }
     }
 
@@ -477,10 +507,10 @@ pack_panel(const matmul_t *m, const float *b, size_t lanes, float *panel)
 {
     for (size_t k = 0; k < m->k; k++, panel += PANEL) {
         if (lanes == PANEL) {
-            memcpy(panel, b + k * m->n, PANEL * sizeof(float));
+            memcpy(panel, b + k * m->b.row, PANEL * sizeof(float));
 
         } else {
-            memcpy(panel, b + k * m->n, lanes * sizeof(float));
+            memcpy(panel, b + k * m->b.row, lanes * sizeof(float));
         }
     }
 }
@@ -491,7 +521,7 @@ pack_transposed(const matmul_t *m, const float *b, size_t lanes, float *panel)
 {
     for (size_t i = 0; i < lanes; i++) {
         for (size_t k = 0; k < m->k; k++) {
-            panel[k * PANEL + i] = b[i * m->k + k];
+            panel[k * PANEL + i] = b[i * m->b.column + k * m->b.row];
         }
     }
 }
@@ -501,15 +531,11 @@ static void
 copy_rows(const matmul_t *m, const float *a, size_t row, size_t rows,
     float *dst)
 {
-    size_t  a_row, a_col;
+    a += row * m->a.row;
 
-    a_row = m->param->transpose_a ? 1 : m->k;
-    a_col = m->param->transpose_a ? m->m : 1;
-    a += row * a_row;
-
-    for (size_t i = 0; i < rows; i++, a += a_row, dst += m->ld) {
+    for (size_t i = 0; i < rows; i++, a += m->a.row, dst += m->ld) {
         for (size_t k = 0; k < m->k; k++) {
-            dst[k] = a[k * a_col];
+            dst[k] = a[k * m->a.column];
         }
     }
 }
@@ -519,6 +545,7 @@ const infer_op_t  infer_op_matmul = {
     .name = "matmul",
     .shape = matmul_shape,
     .run = matmul_run,
+    .views = 1,
     .scratch = matmul_scratch,
     .macs = matmul_macs
 };

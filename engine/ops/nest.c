@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "ops/common.h"
 #include "ops/nest.h"
 
 
@@ -15,7 +16,7 @@ typedef struct {
     int                  outer;        /* dimensions in front of the row */
     size_t               rows;
     size_t               length;       /* of a row */
-    size_t               group;        /* rows of a task, or ... */
+    size_t               tasks;        /* that rows are dealt to, or ... */
     size_t               piece;        /* ... elements of a task, of which */
     size_t               pieces;       /* there are so many in a row */
 } walk_t;
@@ -37,6 +38,20 @@ infer_strides(const infer_tensor_t *t, int64_t *stride)
     for (int i = t->rank - 1; i >= 0; i--) {
         stride[i] = (int64_t) n;
         n *= (uint64_t) t->dim[i];
+    }
+}
+
+
+void
+infer_out_strides(const infer_call_t *call, int64_t *stride)
+{
+    const infer_tensor_t  *y = call->out[0];
+
+    infer_strides(y, stride);
+
+    for (int i = y->rank - 2; i >= 0 && call->ld != 0; i--) {
+        stride[i] = i == y->rank - 2 ? (int64_t) call->ld
+                                     : stride[i + 1] * y->dim[i + 1];
     }
 }
 
@@ -131,7 +146,7 @@ void
 infer_nest_run(const infer_call_t *call, const infer_nest_t *nest, int inner,
     size_t grain, infer_nest_row_pt row, void *arg)
 {
-    size_t  behind, tasks;
+    size_t  behind;
     walk_t  walk;
 
     walk.nest = nest;
@@ -152,14 +167,17 @@ infer_nest_run(const infer_call_t *call, const infer_nest_t *nest, int inner,
     }
 
     /* Pieces are whole cache lines of four-byte elements. */
-    walk.piece = (grain / behind + 16) / 16 * 16;
+    walk.pieces = infer_tasks(call, walk.length, grain / behind + 1);
+    walk.piece = (walk.length + walk.pieces - 1) / walk.pieces;
+    walk.piece = (walk.piece + 15) / 16 * 16;
     walk.pieces = (walk.length + walk.piece - 1) / walk.piece;
-    walk.group = grain / (walk.length * behind) + 1;
 
-    tasks = walk.pieces > 1 ? walk.rows * walk.pieces
-                            : (walk.rows + walk.group - 1) / walk.group;
+    walk.tasks = walk.pieces > 1
+                 ? walk.rows * walk.pieces
+                 : infer_tasks(call, walk.rows,
+                               grain / (walk.length * behind) + 1);
 
-    infer_parallel_for(call, walk_task, &walk, tasks);
+    infer_parallel_for(call, walk_task, &walk, walk.tasks);
 }
 
 
@@ -178,9 +196,8 @@ walk_task(void *arg, size_t i, size_t slot)
         n = n < walk->piece ? n : walk->piece;
 
     } else {
-        row = i * walk->group;
-        end = row + walk->group;
-        end = end < walk->rows ? end : walk->rows;
+        row = infer_task_first(walk->rows, walk->tasks, i);
+        end = infer_task_first(walk->rows, walk->tasks, i + 1);
         first = 0;
         n = walk->length;
     }

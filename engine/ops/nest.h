@@ -34,6 +34,9 @@ typedef void (*infer_nest_row_pt)(void *arg, const int64_t *offset, size_t n,
 /* Row-major strides of a tensor. */
 void infer_strides(const infer_tensor_t *t, int64_t *stride);
 
+/* Strides of out[0] as it lies. */
+void infer_out_strides(const infer_call_t *call, int64_t *stride);
+
 /* A nest over all elements of t, without operands. */
 void infer_nest_init(infer_nest_t *nest, const infer_tensor_t *t);
 

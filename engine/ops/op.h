@@ -11,6 +11,16 @@
 
 
 /*
+ * How an operand lies: its element at an index is the one of base, dense, at
+ * start + the sum of index * stride, all in elements and none negative.
+ */
+typedef struct {
+    const infer_tensor_t  *base;
+    int64_t                start;
+    int64_t                stride[INFER_MAX_RANK];
+} infer_strided_t;
+
+/*
  * One operator about to run on concrete tensors: in a session, or once while
  * a graph is folded.
  */
@@ -18,8 +28,13 @@ typedef struct {
     const infer_param_t     *param;
     const infer_tensor_t   **in;         /* NULL: operand left out */
     infer_tensor_t         **out;
+    const infer_strided_t      *view;       /* of in[0] and in[1], whose data is
+                                            then not to be read; NULL: they
+                                            are dense */
     int                      n_in;
     int                      n_out;
+    size_t                   ld;         /* elements from row to row of
+                                            out[0]: see strided; 0: dense */
     const void              *packed;     /* what pack() wrote; 64-byte
                                             aligned; NULL without pack */
     const infer_kernels_t   *kernels;
@@ -42,14 +57,28 @@ struct infer_op_s {
     /* Computes out from in.  Cannot fail. */
     void       (*run)(const infer_call_t *call);
 
+    /*
+     * Whether run() can leave call->ld elements from row to row of out[0],
+     * rows being along the last dimension: such a result is some columns of
+     * a wider tensor, into which others write theirs.  Looks at shapes and
+     * param only; NULL: never.
+     */
+    int        (*strided)(const infer_call_t *call);
+
+    /* Whether run() heeds call->view; such an operator has two operands. */
+    int          views;
+
     /* Bytes of scratch for each slot; NULL: none. */
     size_t     (*scratch)(const infer_call_t *call);
 
     /*
      * Operators with weights: bytes of the packed form of the constant
-     * operands, and the packing itself (dst is 64-byte aligned).  Operands
-     * that were packed (in[1..3]) are not there when the operator runs.
+     * operands, in[1..n_packed], and the packing itself (dst is 64-byte
+     * aligned).  They are not there when the operator runs; in a model file
+     * only their dtype and shape are, so that the shape rule and pack_size
+     * must not read their data.
      */
+    int          n_packed;
     size_t     (*pack_size)(const infer_node_t *node);
     void       (*pack)(const infer_node_t *node, void *dst);
 
@@ -81,7 +110,15 @@ extern const infer_op_t  infer_op_expand;
 extern const infer_op_t  infer_op_gather;
 extern const infer_op_t  infer_op_resize;
 extern const infer_op_t  infer_op_affine;
+extern const infer_op_t  infer_op_strip;
 
+
+/* Whether an operator packs this operand. */
+static inline int
+infer_op_packs(const infer_op_t *op, int operand)
+{
+    return operand >= 1 && operand <= op->n_packed;
+}
 
 /* Elements of a tensor. */
 static inline size_t
@@ -94,6 +131,15 @@ infer_numel(const infer_tensor_t *t)
     }
 
     return n;
+}
+
+/* Elements from row to row of out[0], which has dimensions. */
+static inline size_t
+infer_out_ld(const infer_call_t *call)
+{
+    const infer_tensor_t  *y = call->out[0];
+
+    return call->ld != 0 ? call->ld : (size_t) y->dim[y->rank - 1];
 }
 
 /* call->parallel, or a plain loop on slot 0 where there is none. */

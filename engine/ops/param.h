@@ -39,6 +39,7 @@ typedef enum {
     INFER_OP_GATHER,
     INFER_OP_RESIZE,
     INFER_OP_AFFINE,
+    INFER_OP_STRIP,
     INFER_OP_QUANTIZE,
     INFER_OP_DEQUANTIZE,
     INFER_OP_DYNAMIC_QUANTIZE,
@@ -141,9 +142,10 @@ typedef struct {
 /*
  * in: x (N, spatial.., C); w constant (O, C / groups, spatial..), the order
  * of ONNX and PyTorch; bias (O) or NULL; scale (O) or NULL; residual of the
- * output's shape or NULL.  out: (N, spatial.., O):
- *     act(sum(x * w * scale) + bias + residual)
- * scale is multiplied into the weights when they are packed (a folded batch
+ * output's shape or NULL; gate (N, 1.., C) or NULL, where the window is one
+ * point and there is one group.  out: (N, spatial.., O):
+ *     act(sum(x * gate * w * scale) + bias + residual)
+ * x * gate is rounded.  scale is multiplied into the weights when they are packed (a folded batch
  * normalisation needs no second copy of the weights); bias is not scaled.
  */
 typedef struct {
@@ -152,6 +154,16 @@ typedef struct {
     int32_t         winograd;          /* F(4x4, 3x3): see ops/winograd.h */
     infer_unary_t   act;
 } infer_conv_t;
+
+/*
+ * A convolution of single points and the depthwise one that reads its result,
+ * as one.  in: x (N, H, W, C); the first's w (D, C, 1, 1), bias or NULL, scale
+ * or NULL; the same three of the second.  out: (N, OH, OW, D).
+ */
+typedef struct {
+    infer_unary_t  act;                /* of the first */
+    infer_conv_t   conv;               /* the second */
+} infer_strip_t;
 
 /*
  * in: x (.., K); w constant of rank 2, (K, N), or (N, K) where w_rows_are_n;
@@ -437,6 +449,7 @@ typedef union {
     infer_pad_t        pad;
     infer_resize_t     resize;
     infer_affine_t     affine;
+    infer_strip_t      strip;
     infer_quantize_t   quantize;
     infer_dynamic_quantize_t
                        dynamic_quantize;

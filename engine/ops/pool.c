@@ -25,6 +25,7 @@ struct pool_s {
     int64_t                in[3];      /* D, H, W */
     int64_t                out[3];     /* OD, OH, OW */
     int64_t                channels;
+    int64_t                ld;         /* from output to output */
     void                 (*pixel)(const pool_t *p, const int64_t *at);
 };
 
@@ -237,6 +238,7 @@ pool_init(pool_t *p, const infer_call_t *call)
     p->param = &call->param->pool;
     p->window = &p->param->window;
     p->channels = x->dim[x->rank - 1];
+    p->ld = (int64_t) infer_out_ld(call);
 
     for (int i = 0; i < 3; i++) {
         j = x->rank - 4 + i;
@@ -285,7 +287,7 @@ row_f32(void *arg, size_t i, size_t slot)
     };
 
     y = (float *) p->call->out[0]->data
-        + (int64_t) i * p->out[2] * p->channels;
+        + (int64_t) i * p->out[2] * p->ld;
     tap = infer_scratch(p->call, slot);
     sum = (float *) (tap + p->window->kernel[2]);
 
@@ -296,7 +298,7 @@ row_f32(void *arg, size_t i, size_t slot)
     if (combine_rows(p, &bin, at, sum)) {
         combine_columns(p, tap, sum, y);
     } else {
-        fill(p, y, p->out[2] * p->channels);
+        fill(p, y, p->out[2]);
     }
 
     if (p->param->average) {
@@ -357,6 +359,7 @@ combine_columns(const pool_t *p, infer_tap_f32_t *tap, const float *sum,
 
     row.tap = tap;
     row.channels = (size_t) p->channels;
+    row.ldc = (size_t) p->ld;
     row.sum = p->param->average;
 
     for (int64_t o = 0; o < p->out[2]; o += n) {
@@ -371,7 +374,7 @@ combine_columns(const pool_t *p, infer_tap_f32_t *tap, const float *sum,
         }
 
         if (t.first >= t.end) {
-            fill(p, y + o * p->channels, n * p->channels);
+            fill(p, y + o * p->ld, n);
             continue;
         }
 
@@ -383,19 +386,21 @@ combine_columns(const pool_t *p, infer_tap_f32_t *tap, const float *sum,
 
         row.taps = (size_t) (t.end - t.first);
         row.width = (size_t) n;
-        row.c = y + o * p->channels;
+        row.c = y + o * p->ld;
 
         p->call->kernels->pool_f32(&row);
     }
 }
 
 
-/* Outputs of windows without a tap. */
+/* n outputs of windows without a tap. */
 static void
 fill(const pool_t *p, float *y, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
-        y[i] = p->param->average ? 0 : -INFINITY;
+    for (int64_t i = 0; i < n; i++, y += p->ld) {
+        for (int64_t c = 0; c < p->channels; c++) {
+            y[c] = p->param->average ? 0 : -INFINITY;
+        }
     }
 }
 
@@ -678,9 +683,19 @@ pool_run(const infer_call_t *call)
 }
 
 
+/* Averages are divided over whole rows. */
+static int
+pool_strided(const infer_call_t *call)
+{
+    return call->in[0]->dtype == INFER_F32 && call->n_out == 1
+           && !call->param->pool.average;
+}
+
+
 const infer_op_t  infer_op_pool = {
     .name = "pool",
     .shape = pool_shape,
     .run = pool_run,
+    .strided = pool_strided,
     .scratch = pool_scratch
 };

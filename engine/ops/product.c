@@ -1,10 +1,9 @@
 /*
  * The product driver: packs weights into panels, and runs tiles over blocks
  * of rows.  A task is some blocks of rows times some panels.  Its rows are
- * gathered into scratch once, unless they can be read where they are; while
- * the weights fit the second cache, each block streams all of them; beyond
- * that several blocks share each stretch of panels, so that memory is read
- * once for all of them; a long K is cut into passes, between which the sums
+ * gathered into scratch once, unless they can be read where they are; they are
+ * few while the weights fit the second cache, and many beyond that, since each
+ * task reads all weights; a long K is cut into passes, between which the sums
  * lie in the result.
  *
  * Each result is one chain of products, whatever the split.
@@ -20,32 +19,30 @@
 /* Sizes for a second cache of 1 MB or more, half of it for weights. */
 #define WEIGHTS_BYTES  ((size_t) 512 << 10)
 #define GATHER_BYTES   ((size_t) 128 << 10)
-#define SHARED_BYTES   ((size_t) 1 << 20)      /* where blocks share panels */
-#define STRETCH_BYTES  ((size_t) 128 << 10)
+#define SHARED_BYTES   ((size_t) 1 << 20)      /* beside more weights */
 
-/* A K beyond DEEP is cut, that rows and weights stay in the second cache. */
-#define DEEP           2048
+/* A K beyond DEEP is cut, that the weights of a register tile stay in the
+   second cache for all rows. */
+#define DEEP           1536
 #define DEPTH          1024
 
-/* Multiply-accumulates below which a task is not worth handing out, and
-   from which on more rows to a task gain nothing. */
+/* Multiply-accumulates below which a task is not worth handing out. */
 #define SMALL_TASK     ((size_t) 128 << 10)
-#define LARGE_TASK     ((size_t) 2 << 20)
-
-/* Weights read since pages of the file were last given back. */
-#define FORGET         ((size_t) 1 << 20)
 
 /* Rows this many floats apart share a set of the first cache. */
 #define CACHE_WAY      1024
+
+/* Weights read since pages of the file were last given back. */
+#define FORGET         ((size_t) 1 << 20)
 
 
 typedef struct {
     const infer_product_t  *product;
     const infer_call_t     *call;
     size_t                  panels;      /* of a group */
-    size_t                  block;       /* rows of a tile */
-    size_t                  blocks;      /* tiles for all rows */
-    size_t                  shared;      /* tiles that share panels */
+    size_t                  block;       /* rows that go together */
+    size_t                  blocks;      /* of them */
+    size_t                  shared;      /* blocks of a task */
     size_t                  ld;          /* of gathered rows; 0: in place */
     size_t                  depth;       /* of K at a time */
     size_t                  row_tasks;
@@ -72,14 +69,11 @@ static void load(float *dst, const void *src, size_t first, size_t n);
 static void split_rows(split_t *s, const infer_call_t *call,
     const infer_product_t *p);
 static void split_tasks(split_t *s);
+static int prefers_rows(const split_t *s, size_t slots);
 static void run_task(void *arg, size_t i, size_t slot);
 static size_t first_panel(const split_t *s, size_t column);
 static void run_tiles(const split_t *s, infer_tile_f32_t *tile,
     const region_t *r);
-static void run_pass(const split_t *s, infer_tile_f32_t *tile,
-    const region_t *r, size_t k);
-static void copy_rows(const infer_product_t *p, size_t group, size_t row,
-    size_t n, float *dst, size_t ld);
 
 
 static size_t
@@ -134,7 +128,7 @@ check_vector(infer_graph_t *g, const infer_node_t *node, int i, infer_dim_t n)
 
     v = node->in[i];
 
-    if (v->data == NULL || v->varied[0] != NULL) {
+    if (!infer_value_is_constant(v)) {
         return infer_node_fail(g, node, "the %s is not constant", what);
     }
 
@@ -184,7 +178,7 @@ infer_product_check_weights(infer_graph_t *g, const infer_node_t *node)
     infer_dim_t           n;
     const infer_value_t  *w = node->in[INFER_IN_WEIGHTS];
 
-    if (w->data == NULL || w->varied[0] != NULL) {
+    if (!infer_value_is_constant(w)) {
         return infer_node_fail(g, node, "the weights are not constant");
     }
 
@@ -332,6 +326,14 @@ infer_product_residual(const infer_call_t *call)
 }
 
 
+int
+infer_product_strided(const infer_call_t *call)
+{
+    return call->n_in <= INFER_IN_RESIDUAL
+           || call->in[INFER_IN_RESIDUAL] == NULL;
+}
+
+
 size_t
 infer_product_scratch(const infer_call_t *call, const infer_product_t *p)
 {
@@ -364,7 +366,7 @@ infer_product_run(const infer_call_t *call, const infer_product_t *p)
 static void
 split_rows(split_t *s, const infer_call_t *call, const infer_product_t *p)
 {
-    size_t  bytes, work, weights;
+    size_t  bytes, weights;
 
     s->call = call;
     s->product = p;
@@ -375,7 +377,7 @@ split_rows(split_t *s, const infer_call_t *call, const infer_product_t *p)
     s->ld = 0;
     s->depth = p->k;
 
-    if (p->gather != NULL || (p->lda % CACHE_WAY == 0 && s->block > 8)) {
+    if (p->gather != NULL) {
         s->ld = ceil_div(p->k, 16) * 16;
         s->ld += s->ld % CACHE_WAY == 0 ? 16 : 0;
     }
@@ -386,15 +388,9 @@ split_rows(split_t *s, const infer_call_t *call, const infer_product_t *p)
 
     weights = s->panels * PANEL * p->k * sizeof(float);
     bytes = s->block * (s->ld ? s->ld : p->k) * sizeof(float);
-    work = s->block * p->k * s->panels * PANEL;
 
-    if (weights > WEIGHTS_BYTES) {
-        s->shared = SHARED_BYTES / bytes;
-
-    } else {
-        s->shared = min_size(GATHER_BYTES / bytes, LARGE_TASK / work);
-    }
-
+    s->shared = (weights > WEIGHTS_BYTES ? SHARED_BYTES : GATHER_BYTES)
+                / bytes;
     s->shared = min_size(s->shared, s->blocks);
     s->shared += s->shared == 0;
 
@@ -427,19 +423,37 @@ split_tasks(split_t *s)
     tasks = ceil_div(2 * slots, p->groups);
     tasks = min_size(tasks, ceil_div(work, SMALL_TASK));
 
-    if (s->row_tasks >= tasks) {
-        return;
-    }
-
-    if (s->panels * PANEL * p->k * sizeof(float) <= WEIGHTS_BYTES) {
-        s->shared = ceil_div(s->blocks, min_size(tasks, s->blocks));
-        s->row_tasks = ceil_div(s->blocks, s->shared);
+    if (s->row_tasks > 1 || prefers_rows(s, slots)) {
+        tasks = tasks < s->row_tasks ? s->row_tasks : tasks;
+        tasks = tasks > 1 ? ceil_div(tasks, slots) * slots : 1;
+        s->row_tasks = min_size(tasks, s->blocks);
     }
 
     tasks = s->ld != 0 ? ceil_div(tasks, 2) : tasks;
 
     s->column_tasks = min_size(ceil_div(tasks, s->row_tasks),
                                ceil_div(s->panels, 2));
+}
+
+
+/*
+ * Rows, unless there are too many weights for each thread to read them all,
+ * and columns divide about as evenly.
+ */
+static int
+prefers_rows(const split_t *s, size_t slots)
+{
+    size_t  rows, pairs, columns;
+
+    if (s->panels * PANEL * s->product->k * sizeof(float) <= WEIGHTS_BYTES) {
+        return 1;
+    }
+
+    pairs = ceil_div(s->panels, 2);
+    rows = ceil_div(s->blocks, slots) * pairs;
+    columns = s->blocks * ceil_div(pairs, slots);
+
+    return rows + rows / 8 < columns;
 }
 
 
@@ -457,8 +471,10 @@ run_task(void *arg, size_t i, size_t slot)
     column = i % s->column_tasks;
     i /= s->column_tasks;
     r.group = i % p->groups;
-    r.row = i / p->groups * s->shared * s->block;
-    r.end = min_size(p->rows, r.row + s->shared * s->block);
+    i /= p->groups;
+    r.row = infer_task_first(s->blocks, s->row_tasks, i) * s->block;
+    r.end = infer_task_first(s->blocks, s->row_tasks, i + 1) * s->block;
+    r.end = min_size(r.end, p->rows);
     r.panel = first_panel(s, column);
     r.last = first_panel(s, column + 1);
 
@@ -470,21 +486,14 @@ run_task(void *arg, size_t i, size_t slot)
 
     } else {
         scratch = infer_scratch(s->call, slot);
-
-        if (p->gather != NULL) {
-            p->gather(p, r.group, r.row, rows, scratch, s->ld);
-
-        } else {
-            copy_rows(p, r.group, r.row, rows, scratch, s->ld);
-        }
-
+        p->gather(p, r.group, r.row, rows, scratch, s->ld);
         r.a = scratch;
         tile.lda = s->ld;
     }
 
     tile.run_step = 0;
     tile.panel_step = p->k * PANEL;
-    tile.ldc = p->groups * p->n;
+    tile.ldc = p->ldc;
     tile.ldr = tile.ldc;
 
     run_tiles(s, &tile, &r);
@@ -495,82 +504,45 @@ run_task(void *arg, size_t i, size_t slot)
 static size_t
 first_panel(const split_t *s, size_t column)
 {
-    return column == s->column_tasks
-           ? s->panels : s->panels * column / s->column_tasks / 2 * 2;
+    return min_size(s->panels, 2 * infer_task_first(ceil_div(s->panels, 2),
+                                                    s->column_tasks, column));
 }
 
 
+/* Pass by pass over k; the residual is added after the last. */
 static void
 run_tiles(const split_t *s, infer_tile_f32_t *tile, const region_t *r)
 {
+    int                         last;
+    size_t                      offset;
+    const float                *panels, *bias;
     const infer_product_t      *p = s->product;
     static const infer_unary_t  none = { INFER_NONE, 0, 0 };
 
+    panels = p->packed + (r->group * s->panels + r->panel) * PANEL * p->k;
+    bias = p->packed + s->panels * PANEL * (p->groups * p->k + r->group);
+    offset = r->row * tile->ldc + r->group * p->n + r->panel * PANEL;
+
+    tile->rows = r->end - r->row;
+    tile->n = min_size(p->n, r->last * PANEL) - r->panel * PANEL;
+    tile->bias = bias + r->panel * PANEL;
+    tile->c = p->c + offset;
+
     for (size_t k = 0; k < p->k; k += s->depth) {
+        last = k + s->depth >= p->k;
+
+        tile->a = r->a + k;
         tile->k = min_size(s->depth, p->k - k);
         tile->run = tile->k;
+        tile->panels = panels + k * PANEL;
         tile->resume = k > 0;
-        tile->act = k + s->depth < p->k ? &none : p->act;
+        tile->residual = last && p->residual != NULL ? p->residual + offset
+                                                     : NULL;
+        tile->act = last ? p->act : &none;
 
-        run_pass(s, tile, r, k);
-    }
-}
+        /* what the next pass begins with, or the next task */
+        tile->next = last ? panels : tile->panels + tile->k * PANEL;
 
-
-/* The products k .. k + tile->k - 1; the residual is added after the last. */
-static void
-run_pass(const split_t *s, infer_tile_f32_t *tile, const region_t *r,
-    size_t k)
-{
-    size_t                  stretch, offset, half;
-    const float            *panels, *bias, *residual;
-    const infer_product_t  *p = s->product;
-
-    panels = p->packed + (r->group * s->panels * p->k + k) * PANEL;
-    bias = p->packed + s->panels * PANEL * (p->groups * p->k + r->group);
-    residual = k + tile->k == p->k ? p->residual : NULL;
-    stretch = r->last - r->panel;
-
-    if (r->end - r->row > s->block) {
-        stretch = STRETCH_BYTES / (PANEL * tile->k * sizeof(float)) / 2 * 2;
-        stretch = stretch < 2 || s->depth < p->k ? 2 : stretch;
-    }
-
-    for (size_t panel = r->panel; panel < r->last; panel += stretch) {
-        tile->panels = panels + panel * PANEL * p->k;
-        tile->bias = bias + panel * PANEL;
-        tile->n = min_size(p->n, min_size(panel + stretch, r->last) * PANEL)
-                  - panel * PANEL;
-
-        /* each of two blocks fetches half of the weights that come next */
-        half = stretch / 2 * PANEL * p->k;
-        tile->next = panel + stretch < r->last ? tile->panels + 2 * half
-                                               : NULL;
-
-        for (size_t i = r->row; i < r->end; i += s->block) {
-            offset = i * tile->ldc + r->group * p->n + panel * PANEL;
-
-            tile->a = r->a + (i - r->row) * tile->lda + k;
-            tile->rows = min_size(s->block, r->end - i);
-            tile->c = p->c + offset;
-            tile->residual = residual != NULL ? residual + offset : NULL;
-
-            s->call->kernels->tile_f32(tile);
-
-            tile->next = i == r->row && tile->next != NULL
-                         ? tile->next + half : NULL;
-        }
-    }
-}
-
-
-/* Rows whose distance the first cache cannot stand. */
-static void
-copy_rows(const infer_product_t *p, size_t group, size_t row, size_t n,
-    float *dst, size_t ld)
-{
-    for (size_t i = row; i < row + n; i++) {
-        memcpy(dst, p->a + i * p->lda + group * p->k, p->k * sizeof(float));
-        dst += ld;
+        s->call->kernels->tile_f32(tile);
     }
 }

@@ -17,7 +17,9 @@ enum {
     INFER_IN_BIAS,
     INFER_IN_SCALE,
     INFER_IN_RESIDUAL,
-    INFER_IN_PRODUCT                   /* how many */
+    INFER_IN_PRODUCT,                  /* how many */
+    INFER_IN_GATE = INFER_IN_PRODUCT,  /* of conv alone */
+    INFER_IN_CONV
 };
 
 
@@ -45,8 +47,9 @@ struct infer_product_s {
     size_t                k;           /* of a group */
     size_t                n;           /* of a group */
     const float          *packed;      /* what infer_product_pack wrote */
-    const float          *residual;    /* rows x (groups * n); NULL: none */
+    const float          *residual;    /* as c; NULL: none */
     float                *c;           /* rows x (groups * n) */
+    size_t                ldc;         /* floats from row to row */
     const infer_unary_t  *act;
 
     /* Row i of group g: a + i * lda + g * k, where gather is NULL. */
@@ -89,6 +92,9 @@ void infer_product_pack_panel(const infer_node_t *node,
 
 /* The residual of a conv or fc, NULL where it has none. */
 const float *infer_product_residual(const infer_call_t *call);
+
+/* infer_op_t.strided: a residual lies as the result does, and it is dense. */
+int infer_product_strided(const infer_call_t *call);
 
 size_t infer_product_scratch(const infer_call_t *call,
     const infer_product_t *p);

@@ -4,8 +4,10 @@
  * The kept dimensions make one nest, the reduced ones another.  Where the
  * last dimension is kept (H and W of NHWC) whole rows of C are combined one
  * after the other; where it is reduced, each output combines the sums of its
- * rows.  The order of additions depends on the reduced dimensions alone, so
- * the bits do not depend on the batch or on threads.
+ * rows.  Many rows of C are added up in parts, which then are added: so each
+ * thread reads neighbouring rows, which it may have written itself.  The order
+ * of additions depends on the reduced dimensions alone, so the bits do not
+ * depend on the batch or on threads.
  */
 
 #include <math.h>
@@ -15,18 +17,29 @@
 #include "ops/nest.h"
 
 
+/* Rows of a part, at least. */
+#define PART  24
+
+
 typedef struct {
     const infer_call_t  *call;
     int                  kind;
     infer_nest_t         kept;         /* operands: x, y */
     infer_nest_t         over;         /* operand: x */
     size_t               count;        /* elements of x for one of y */
+    size_t               parts;        /* of the rows that are added up */
+    size_t               n;            /* elements of a row */
+    const float         *x;            /* the first of these rows */
+    float               *sums;         /* parts rows */
 } reduce_t;
 
 
 static int is_reduced(const infer_reduce_t *param, int i);
 static void reduce_init(reduce_t *r, const infer_call_t *call);
 static int sums_rows(const reduce_t *r);
+static size_t parts(const reduce_t *r);
+static void add_parts(reduce_t *r);
+static void add_part(void *arg, size_t i, size_t slot);
 static void row_kept(void *arg, const int64_t *offset, size_t n, size_t slot);
 static void row_reduced(void *arg, const int64_t *offset, size_t n,
     size_t slot);
@@ -134,6 +147,8 @@ reduce_init(reduce_t *r, const infer_call_t *call)
 
     infer_nest_collapse(&r->kept);
     infer_nest_collapse(&r->over);
+
+    r->n = (size_t) r->kept.dim[r->kept.rank - 1];
 }
 
 
@@ -144,6 +159,88 @@ sums_rows(const reduce_t *r)
     int  last = r->over.rank - 1;
 
     return r->over.stride[0][last] == 1 && r->over.dim[last] > 1;
+}
+
+
+/* Of rows that one stride leads over and that are worth adding up in parts. */
+static size_t
+parts(const reduce_t *r)
+{
+    if (r->call->in[0]->dtype != INFER_F32
+        || (r->kind != INFER_REDUCE_MEAN && r->kind != INFER_REDUCE_SUM)
+        || r->over.rank != 1 || sums_rows(r)
+        || r->kept.stride[0][r->kept.rank - 1] != 1)
+    {
+        return 0;
+    }
+
+    return r->count < 2 * PART ? 0 : r->count / PART;
+}
+
+
+static size_t
+reduce_scratch(const infer_call_t *call)
+{
+    reduce_t  r;
+
+    if (infer_numel(call->out[0]) == 0) {
+        return 0;
+    }
+
+    reduce_init(&r, call);
+
+    return parts(&r) * r.n * sizeof(float);
+}
+
+
+static void
+add_parts(reduce_t *r)
+{
+    float                  *y, count = (float) r->count;
+    size_t                  images;
+    infer_binary_t          div = { .kind = INFER_DIV };
+    infer_nest_pos_t        pos;
+    const infer_kernels_t  *kernels = r->call->kernels;
+
+    memset(&pos, 0, sizeof(pos));
+    images = infer_numel(r->call->out[0]) / r->n;
+    r->sums = infer_scratch(r->call, 0);
+
+    for (size_t i = 0; i < images; i++) {
+        r->x = (const float *) r->call->in[0]->data + pos.offset[0];
+        y = (float *) r->call->out[0]->data + pos.offset[1];
+
+        infer_parallel_for(r->call, add_part, r, r->parts);
+
+        memcpy(y, r->sums, r->n * sizeof(float));
+        kernels->sum_rows_f32(r->sums + r->n, r->n, r->parts - 1, y, r->n);
+
+        if (r->kind == INFER_REDUCE_MEAN) {
+            kernels->binary_f32(&div, y, 1, &count, 0, y, r->n);
+        }
+
+        infer_nest_next(&r->kept, r->kept.rank - 1, &pos);
+    }
+}
+
+
+static void
+add_part(void *arg, size_t i, size_t slot)
+{
+    float           *y;
+    size_t           ld, first, rows;
+    const reduce_t  *r = arg;
+
+    (void) slot;
+
+    ld = (size_t) r->over.stride[0][0];
+    first = infer_task_first(r->count, r->parts, i);
+    rows = infer_task_first(r->count, r->parts, i + 1) - first;
+    y = r->sums + i * r->n;
+
+    memcpy(y, r->x + first * ld, r->n * sizeof(float));
+    r->call->kernels->sum_rows_f32(r->x + (first + 1) * ld, ld, rows - 1, y,
+                                   r->n);
 }
 
 
@@ -353,6 +450,13 @@ reduce_run(const infer_call_t *call)
     }
 
     reduce_init(&r, call);
+    r.parts = parts(&r);
+
+    if (r.parts > 0) {
+        add_parts(&r);
+        return;
+    }
+
     grain = INFER_GRAIN / (r.count + 1) + 1;
 
     switch (call->in[0]->dtype) {
@@ -379,5 +483,6 @@ reduce_run(const infer_call_t *call)
 const infer_op_t  infer_op_reduce = {
     .name = "reduce",
     .shape = reduce_shape,
-    .run = reduce_run
+    .run = reduce_run,
+    .scratch = reduce_scratch
 };

@@ -105,8 +105,8 @@ slice_run(const infer_call_t *call)
     start = 0;
 
     infer_nest_init(&nest, y);
-    infer_nest_add(&nest, y);
     nest.operands = 2;
+    infer_out_strides(call, nest.stride[0]);
     infer_strides(x, nest.stride[1]);
 
     for (int i = 0; i < x->rank; i++) {
@@ -136,8 +136,18 @@ batch_size(const infer_slice_t *s, const infer_tensor_t *y)
 }
 
 
+static int
+slice_strided(const infer_call_t *call)
+{
+    (void) call;
+
+    return 1;
+}
+
+
 const infer_op_t  infer_op_slice = {
     .name = "slice",
     .shape = slice_shape,
-    .run = slice_run
+    .run = slice_run,
+    .strided = slice_strided
 };

@@ -21,7 +21,7 @@ typedef struct {
     size_t               inner;
     size_t               width;        /* columns that are gathered at once */
     size_t               blocks;       /* of width columns in inner */
-    size_t               rows;         /* outer rows of one task */
+    size_t               tasks;        /* that outer rows are dealt to */
     size_t               outer;
     int                  log;
 } softmax_t;
@@ -91,7 +91,7 @@ softmax_init(softmax_t *s, const infer_call_t *call)
 
     s->width = s->n > INFER_GRAIN ? 1 : COLUMNS;
     s->blocks = (s->inner + s->width - 1) / s->width;
-    s->rows = INFER_GRAIN / (s->n + 1) + 1;
+    s->tasks = infer_tasks(call, s->outer, INFER_GRAIN / (s->n + 1) + 1);
 }
 
 
@@ -123,8 +123,7 @@ softmax_run(const infer_call_t *call)
     softmax_init(&s, call);
 
     if (s.inner == 1) {
-        infer_parallel_for(call, dense_rows, &s,
-                           (s.outer + s.rows - 1) / s.rows);
+        infer_parallel_for(call, dense_rows, &s, s.tasks);
     } else {
         infer_parallel_for(call, strided_columns, &s, s.outer * s.blocks);
     }
@@ -134,13 +133,14 @@ softmax_run(const infer_call_t *call)
 static void
 dense_rows(void *arg, size_t i, size_t slot)
 {
-    size_t            size, end;
+    size_t            size, row, end;
     const softmax_t  *s = arg;
 
     size = s->n * infer_dtype_size(s->call->in[0]->dtype);
-    end = (i + 1) * s->rows < s->outer ? (i + 1) * s->rows : s->outer;
+    row = infer_task_first(s->outer, s->tasks, i);
+    end = infer_task_first(s->outer, s->tasks, i + 1);
 
-    for (size_t row = i * s->rows; row < end; row++) {
+    for ( ; row < end; row++) {
         normalise(s, (const char *) s->call->in[0]->data + row * size,
                   (char *) s->call->out[0]->data + row * size,
                   infer_scratch(s->call, slot));

@@ -26,5 +26,6 @@ const infer_op_t *const infer_op_table[INFER_OPS] = {
     &infer_op_expand,
     &infer_op_gather,
     &infer_op_resize,
-    &infer_op_affine
+    &infer_op_affine,
+    &infer_op_strip
 };

@@ -10,11 +10,17 @@
 #include "ops/common.h"
 
 
+/* Tasks are whole cache lines of four-byte elements. */
+#define LINE  16
+
+
 typedef struct {
     const infer_call_t  *call;
     infer_dtype_t        dtype;
     size_t               size;         /* of an element */
     size_t               n;
+    size_t               lines;
+    size_t               tasks;
 } unary_t;
 
 
@@ -91,31 +97,36 @@ unary_run(const infer_call_t *call)
     u.dtype = call->in[0]->dtype;
     u.size = infer_dtype_size(u.dtype);
     u.n = infer_numel(call->in[0]);
+    u.lines = (u.n + LINE - 1) / LINE;
+    u.tasks = infer_tasks(call, u.lines, INFER_GRAIN / LINE);
 
-    infer_parallel_for(call, piece, &u, (u.n + INFER_GRAIN - 1) / INFER_GRAIN);
+    infer_parallel_for(call, piece, &u, u.tasks);
 }
 
 
 static void
 piece(void *arg, size_t i, size_t slot)
 {
-    size_t                first = i * INFER_GRAIN, n;
+    size_t                first, end;
     unsigned char        *y;
     const unary_t        *u = arg;
     const unsigned char  *x;
 
     (void) slot;
 
-    n = u->n - first < INFER_GRAIN ? u->n - first : INFER_GRAIN;
+    first = infer_task_first(u->lines, u->tasks, i) * LINE;
+    end = infer_task_first(u->lines, u->tasks, i + 1) * LINE;
+    end = end < u->n ? end : u->n;
     x = (const unsigned char *) u->call->in[0]->data + first * u->size;
     y = (unsigned char *) u->call->out[0]->data + first * u->size;
 
     if (u->dtype == INFER_F32) {
         u->call->kernels->unary_f32(&u->call->param->unary, (const void *) x,
-                                    (void *) y, n);
+                                    (void *) y, end - first);
 
     } else {
-        run_typed(&u->call->param->unary, u->dtype, x, y, n);
+        run_typed(&u->call->param->unary, u->dtype, x, y,
+                  end - first);
     }
 }
 

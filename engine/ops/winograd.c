@@ -18,7 +18,7 @@
 #define PANEL        INFER_PANEL
 
 /* Panels whose products are transformed back together. */
-#define CHUNK        2
+#define CHUNK        4
 
 /* Transformed input of a block: much, where each block reads many weights. */
 #define BLOCK_BYTES  ((size_t) 256 << 10)
@@ -33,12 +33,13 @@ typedef struct {
     const float         *residual;         /* NULL: none */
     size_t               channels;         /* C */
     size_t               outputs;          /* O */
+    size_t               ldc;              /* floats from pixel to pixel */
     size_t               panels;
     size_t               down;             /* tiles of an image */
     size_t               across;
     size_t               tiles;            /* of all images */
-    size_t               block;            /* tiles of a task */
-    size_t               blocks;
+    size_t               blocks;           /* of tiles */
+    size_t               block;            /* tiles of one, at most */
     size_t               columns;          /* tasks that share a block */
     size_t               ld;               /* of the transformed input */
     size_t               step;             /* from point to point */
@@ -49,7 +50,6 @@ typedef struct {
 static void transform_weights(float *w, size_t step);
 static void transform_3(const double *x, double *y);
 static void winograd_init(winograd_t *w, const infer_call_t *call);
-static void split_blocks(winograd_t *w, size_t blocks);
 static void run_task(void *arg, size_t i, size_t slot);
 static void transform_tile(const winograd_t *w, size_t tile,
     const float *padding, float *dst);
@@ -210,8 +210,8 @@ infer_winograd_run(const infer_call_t *call)
 
     slots = call->parallel != NULL ? call->parallel->slots : 1;
 
-    if (slots > 1 && w.blocks >= slots) {
-        split_blocks(&w, ceil_div(w.blocks, slots) * slots);
+    if (slots > 1 && w.tiles >= slots * INFER_TILE_ROWS) {
+        w.blocks = min_size(ceil_div(w.blocks, slots) * slots, w.tiles);
 
     } else if (w.blocks > 0) {
         w.columns = min_size(ceil_div(slots, w.blocks),
@@ -234,6 +234,7 @@ winograd_init(winograd_t *w, const infer_call_t *call)
     w->residual = infer_product_residual(call);
     w->channels = (size_t) w->x->dim[3];
     w->outputs = (size_t) w->y->dim[3];
+    w->ldc = infer_out_ld(call);
     w->panels = ceil_div(w->outputs, PANEL);
     w->down = ceil_div((size_t) w->y->dim[1], OUTPUT);
     w->across = ceil_div((size_t) w->y->dim[2], OUTPUT);
@@ -248,19 +249,12 @@ winograd_init(winograd_t *w, const infer_call_t *call)
            / (POINTS * w->ld * sizeof(float));
     most += most == 0;
 
-    split_blocks(w, ceil_div(w->tiles, most));
+    w->blocks = ceil_div(w->tiles, most);
+    w->block = w->blocks > 0 ? ceil_div(w->tiles, w->blocks) : 0;
 
     w->step = w->block * w->ld;
     w->step += w->step / 16 % 2 == 0 ? 16 : 0;
     w->product_step = w->block * CHUNK * PANEL + 16;
-}
-
-
-static void
-split_blocks(winograd_t *w, size_t blocks)
-{
-    w->block = blocks > 0 ? ceil_div(w->tiles, blocks) : 0;
-    w->blocks = w->block > 0 ? ceil_div(w->tiles, w->block) : 0;
 }
 
 
@@ -276,8 +270,9 @@ run_task(void *arg, size_t i, size_t slot)
     product = input + POINTS * w->step;
 
     column = i % w->columns;
-    first = i / w->columns * w->block;
-    end = min_size(first + w->block, w->tiles);
+    i /= w->columns;
+    first = infer_task_first(w->tiles, w->blocks, i);
+    end = infer_task_first(w->tiles, w->blocks, i + 1);
 
     memset(padding, 0, w->channels * sizeof(float));
 
@@ -341,14 +336,13 @@ static void
 multiply(const winograd_t *w, const float *x, size_t tiles, size_t panel,
     float *dst)
 {
-    size_t                      rows, size, last;
+    size_t                      size, last;
     infer_tile_f32_t            t;
     static const float          bias[CHUNK * PANEL];
     static const infer_unary_t  none = { INFER_NONE, 0, 0 };
 
-    rows = ceil_div(tiles, ceil_div(tiles, INFER_TILE_ROWS));
-
     t.lda = w->ld;
+    t.rows = tiles;
     t.k = w->channels;
     t.run = t.k;
     t.run_step = 0;
@@ -367,16 +361,11 @@ multiply(const winograd_t *w, const float *x, size_t tiles, size_t panel,
                + panel * POINTS * PANEL * w->channels;
 
     for (size_t point = 0; point < POINTS; point++, t.panels += size) {
-        for (size_t row = 0; row < tiles; row += rows) {
-            /* the next point's weights, half of them with each tile */
-            t.next = row < 2 * rows && point < last
-                     ? t.panels + size + (row > 0) * size / 2 : NULL;
-            t.rows = min_size(rows, tiles - row);
-            t.a = x + point * w->step + row * w->ld;
-            t.c = dst + point * w->product_step + row * t.ldc;
+        t.next = point < last ? t.panels + size : NULL;
+        t.a = x + point * w->step;
+        t.c = dst + point * w->product_step;
 
-            w->call->kernels->tile_f32(&t);
-        }
+        w->call->kernels->tile_f32(&t);
     }
 }
 
@@ -393,7 +382,7 @@ finish_tile(const winograd_t *w, size_t tile, size_t panel, const float *x)
     v = tile % w->across * OUTPUT;
 
     offset = ((tile / w->across / w->down * height + h) * width + v)
-             * w->outputs + panel * PANEL;
+             * w->ldc + panel * PANEL;
 
     t.x = x;
     t.step = w->product_step;
@@ -402,8 +391,8 @@ finish_tile(const winograd_t *w, size_t tile, size_t panel, const float *x)
              + POINTS * w->panels * PANEL * w->channels + panel * PANEL;
     t.residual = w->residual != NULL ? w->residual + offset : NULL;
     t.c = (float *) w->y->data + offset;
-    t.row = width * w->outputs;
-    t.pixel = w->outputs;
+    t.row = width * w->ldc;
+    t.pixel = w->ldc;
     t.height = min_size(height - h, OUTPUT);
     t.width = min_size(width - v, OUTPUT);
     t.act = &w->call->param->conv.act;

@@ -3,17 +3,18 @@
  * is still in registers is absorbed by the product's node: a per-channel
  * factor goes into its scale, a per-channel offset into its bias, an addition
  * of another tensor of the same shape becomes its residual, an activation its
- * epilogue; zero padding in front of a convolution becomes its own.
+ * epilogue; zero padding in front of a convolution or an average becomes its
+ * own.
  */
 
 #include <string.h>
 
-#include "ops/op.h"
+#include "ops/gate.h"
 #include "passes/passes.h"
 
 
-/* Operands of conv and fc, as ops/param.h orders them. */
-enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, OPERANDS };
+/* Operands of conv and fc, as ops/param.h orders them; the last is conv's. */
+enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, GATE };
 
 
 static int absorb_constant(infer_graph_t *g, infer_node_t *node);
@@ -22,6 +23,8 @@ static int fold_into(infer_graph_t *g, infer_node_t *product, int k,
 static int absorb_residual(infer_graph_t *g, infer_node_t *node);
 static int absorb_activation(infer_node_t *node);
 static int absorb_padding(infer_node_t *node);
+static int absorb_gate(infer_graph_t *g, infer_node_t *node);
+static int admits_padding(const infer_node_t *node);
 static infer_node_t *open_product(const infer_value_t *v);
 static infer_unary_t *activation_of(infer_node_t *node);
 static infer_value_t *operand(const infer_node_t *node, int i);
@@ -49,6 +52,11 @@ infer_pass_fuse(infer_graph_t *g)
         switch (node->id) {
 
         case INFER_OP_CONV:
+            rc = absorb_padding(node);
+            rc = rc == 0 ? absorb_gate(g, node) : rc;
+            break;
+
+        case INFER_OP_POOL:
             rc = absorb_padding(node);
             break;
 
@@ -244,13 +252,16 @@ static int
 absorb_padding(infer_node_t *node)
 {
     int                 spatial, rank;
+    int64_t             most;
     infer_window_t     *w;
     const infer_pad_t  *pad;
     const infer_node_t *producer;
 
     producer = node->in[X]->producer;
 
-    if (producer == NULL || producer->id != INFER_OP_PAD) {
+    if (producer == NULL || producer->id != INFER_OP_PAD
+        || !admits_padding(node))
+    {
         return 0;
     }
 
@@ -264,14 +275,21 @@ absorb_padding(infer_node_t *node)
         return 0;
     }
 
-    w = &node->param.conv.window;
+    w = node->id == INFER_OP_CONV ? &node->param.conv.window
+                                  : &node->param.pool.window;
 
     for (int d = 1; d < rank - 1; d++) {
         spatial = d - 1 + 3 - (rank - 2);
+        most = 1 << 20;
+
+        /* a pool's window covers more than padding */
+        if (node->id == INFER_OP_POOL) {
+            most = (int64_t) (w->kernel[spatial] - 1) * w->dilation[spatial];
+        }
 
         if (pad->before[d] < 0 || pad->after[d] < 0
-            || pad->before[d] + w->before[spatial] >= 1 << 20
-            || pad->after[d] + w->after[spatial] >= 1 << 20)
+            || pad->before[d] + w->before[spatial] > most
+            || pad->after[d] + w->after[spatial] > most)
         {
             return 0;
         }
@@ -285,7 +303,72 @@ absorb_padding(infer_node_t *node)
 
     node->in[X] = producer->in[0];
 
+    if (node->id == INFER_OP_POOL) {
+        node->param.pool.count_include_pad = 1;
+    }
+
     return 1;
+}
+
+
+/*
+ * In front of a product whose rows are pixels: a factor for each channel of
+ * an image, as squeeze and excitation has it.
+ */
+static int
+absorb_gate(infer_graph_t *g, infer_node_t *node)
+{
+    int                  same;
+    infer_value_t       *x, *gate;
+    const infer_node_t  *producer = node->in[X]->producer;
+
+    if (producer == NULL || producer->id != INFER_OP_BINARY
+        || producer->param.binary.kind != INFER_MUL
+        || producer->param.binary.act.kind != INFER_NONE
+        || node->in[X]->uses != 1 || operand(node, GATE) != NULL)
+    {
+        return 0;
+    }
+
+    for (int i = 0; i < 2; i++) {
+        x = producer->in[i];
+        gate = producer->in[1 - i];
+
+        same = x->dtype == INFER_F32 && x->rank == node->in[X]->rank;
+
+        for (int d = 0; d < x->rank && same; d++) {
+            same = infer_dim_equal(x->dim[d], node->in[X]->dim[d]);
+        }
+
+        if (same && infer_gate_fits(node, gate)) {
+            node->in[X] = x;
+            return set_operand(g, node, GATE, gate) == 0 ? 1 : -1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Whether zeros in front of the node are the same as padding by the node. */
+static int
+admits_padding(const infer_node_t *node)
+{
+    const infer_pool_t  *pool = &node->param.pool;
+
+    if (node->id == INFER_OP_CONV) {
+        return 1;
+    }
+
+    for (int i = 0; i < 3; i++) {
+        if (!pool->count_include_pad
+            && (pool->window.before[i] != 0 || pool->window.after[i] != 0))
+        {
+            return 0;
+        }
+    }
+
+    return pool->average && !pool->ceil;
 }
 
 
@@ -342,15 +425,15 @@ set_operand(infer_graph_t *g, infer_node_t *node, int i, infer_value_t *v)
 {
     infer_value_t  **in;
 
-    if (node->n_in < OPERANDS) {
-        in = infer_graph_alloc(g, OPERANDS * sizeof(*in));
+    if (node->n_in <= i) {
+        in = infer_graph_alloc(g, (size_t) (i + 1) * sizeof(*in));
         if (in == NULL) {
             return -1;
         }
 
         memcpy(in, node->in, (size_t) node->n_in * sizeof(*in));
         node->in = in;
-        node->n_in = OPERANDS;
+        node->n_in = i + 1;
     }
 
     node->in[i] = v;

@@ -40,6 +40,12 @@ int infer_pass_affine(infer_graph_t *g);
  */
 int infer_pass_winograd(infer_graph_t *g, size_t budget);
 
+/*
+ * Makes one node of a convolution of single points and a depthwise one, where
+ * what lies between them is large.
+ */
+int infer_pass_strip(infer_graph_t *g);
+
 /* Removes nodes whose results nobody uses and counts uses. */
 int infer_pass_sweep(infer_graph_t *g);
 

@@ -15,6 +15,7 @@ static int find_gated(infer_node_t *node);
 static int find_gelu(infer_node_t *node);
 static int find_layernorm(infer_graph_t *g, infer_node_t *node);
 static int find_scaled_matmul(infer_node_t *node);
+static void absorb_factor(infer_node_t *matmul, int operand);
 static const infer_node_t *made_by(const infer_value_t *v, infer_op_id_t id,
     int kind);
 static infer_value_t *beside_scalar(const infer_node_t *node, double x,
@@ -29,6 +30,13 @@ infer_pass_patterns(infer_graph_t *g)
 
     for (size_t i = 0; i < g->n_nodes; i++) {
         node = g->node[i];
+
+        if (node->id == INFER_OP_MATMUL
+            && node->out[0]->dtype == INFER_F32)
+        {
+            absorb_factor(node, 0);
+            absorb_factor(node, 1);
+        }
 
         if (node->id != INFER_OP_BINARY
             || node->out[0]->dtype != INFER_F32
@@ -242,6 +250,40 @@ find_scaled_matmul(infer_node_t *node)
     infer_node_take(matmul, node);
 
     return 1;
+}
+
+
+/* x * c or x / c as an operand, moved about or not; c is one number. */
+static void
+absorb_factor(infer_node_t *matmul, int operand)
+{
+    int              divided;
+    double           x;
+    infer_node_t    *node;
+    infer_value_t  **v = &matmul->in[operand];
+
+    for (node = (*v)->producer; node != NULL && (*v)->uses == 1;
+         node = (*v)->producer)
+    {
+        if (node->id == INFER_OP_TRANSPOSE || node->id == INFER_OP_RESHAPE) {
+            v = &node->in[0];
+            continue;
+        }
+
+        divided = node->param.binary.kind == INFER_DIV;
+
+        if (node->id != INFER_OP_BINARY
+            || (node->param.binary.kind != INFER_MUL && !divided)
+            || node->param.binary.act.kind != INFER_NONE
+            || !infer_value_scalar(node->in[1], &x) || x == 0
+            || node->in[0]->rank != (*v)->rank)
+        {
+            return;
+        }
+
+        matmul->param.matmul.alpha *= divided ? (float) (1 / x) : (float) x;
+        *v = node->in[0];
+    }
 }
 
 

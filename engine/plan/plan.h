@@ -15,7 +15,9 @@ typedef struct {
     size_t    offset;             /* in the arena */
     uint32_t  first;
     uint32_t  last;
-    uint32_t  root;               /* the tensor whose memory it is */
+    uint32_t  root;               /* the tensor whose memory it is, */
+    size_t    column;             /* and where it begins therein: bytes */
+    uint32_t  uses;               /* by nodes and as an output */
     uint32_t  placed;             /* whether it needs memory in the arena */
 } infer_place_t;
 
@@ -27,7 +29,9 @@ struct infer_session_s {
 
     infer_tensor_t           *tensor;      /* model->n_values */
     infer_call_t             *step;        /* model->n_nodes */
-    const infer_op_t        **op;          /* of each step; NULL: an alias */
+    infer_strided_t             *view;        /* of steps' operands */
+    const infer_op_t        **op;          /* of each step; NULL: nothing is
+                                              to be done */
     const infer_tensor_t    **in;          /* the steps' operand lists */
     infer_tensor_t          **out;
 
@@ -42,6 +46,30 @@ struct infer_session_s {
     infer_profile_t          *profile;
 };
 
+
+/* A node, and the values that are its operands and results. */
+static inline const infer_model_node_t *
+infer_plan_node(const infer_session_t *s, size_t i)
+{
+    return (const infer_model_node_t *)
+           infer_model_at(s->model, s->model->nodes) + i;
+}
+
+static inline const uint32_t *
+infer_plan_operands(const infer_session_t *s, const infer_model_node_t *node)
+{
+    return (const uint32_t *) infer_model_at(s->model, s->model->operands)
+           + node->operand;
+}
+
+/*
+ * Finds the views of all steps that can have them.  The steps are resolved,
+ * addresses are not.  -1 where memory is lacking.
+ */
+int infer_plan_views(infer_session_t *s);
+
+/* Whether a node does nothing but move elements that views can find. */
+int infer_plan_moves(const infer_model_node_t *node);
 
 /*
  * Gives offsets to the n places that ask for memory such that no two that

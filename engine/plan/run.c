@@ -207,6 +207,12 @@ infer_session_top(const infer_session_t *session, size_t n,
 
     classes = infer_model_classes(session->model);
     infer_session_output_tensor(session, 0, &t);
+
+    /* an output may have fewer rows than the batch */
+    if (t.rank == 0 || n >= (size_t) t.dim[0]) {
+        return 0;
+    }
+
     score = (const float *) t.data + n * classes;
 
     if (!session->model->probabilities) {

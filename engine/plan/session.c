@@ -25,17 +25,25 @@ static int check_batch(const infer_session_t *s, infer_error_t *err);
 static int allocate_image(infer_session_t *s, infer_error_t *err);
 static int resolve_tensors(infer_session_t *s, infer_error_t *err);
 static int plan_arena(infer_session_t *s, infer_error_t *err);
-static void lives(const infer_session_t *s, infer_place_t *place);
+static unsigned char *address(const infer_session_t *s,
+    const infer_place_t *place, uint32_t i);
+static void count_uses(infer_session_t *s, infer_place_t *place);
+static void lives(infer_session_t *s, infer_place_t *place);
+static void columns(infer_session_t *s, infer_place_t *place);
+static void column(infer_session_t *s, infer_place_t *place, uint32_t x,
+    uint32_t y, size_t first);
 static void overwrite(const infer_session_t *s, infer_place_t *place);
 static uint32_t root_of(const infer_place_t *place, uint32_t i);
 static void resolve_steps(infer_session_t *s);
 static int allocate_scratch(infer_session_t *s, infer_error_t *err);
 static unsigned char *map_memory(infer_session_t *s, size_t size,
     infer_error_t *err);
-static const infer_model_node_t *node_at(const infer_session_t *s,
+static const infer_model_value_t *value_at(const infer_session_t *s,
     size_t i);
-static const uint32_t *operands_of(const infer_session_t *s,
-    const infer_model_node_t *node);
+static int is_alias(const infer_session_t *s, uint32_t i);
+static int is_idle(const infer_session_t *s, const infer_place_t *place,
+    uint32_t i);
+static uint32_t value_read(const infer_session_t *s, uint32_t i, uint32_t k);
 static int fail(infer_error_t *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -60,8 +68,7 @@ infer_session_create(const infer_model_t *model, size_t batch, size_t slots,
     if (check_batch(s, err) != 0
         || allocate_tables(s, err) != 0
         || resolve_tensors(s, err) != 0
-        || allocate_image(s, err) != 0
-        || plan_arena(s, err) != 0)
+        || allocate_image(s, err) != 0)
     {
         infer_session_free(s);
         return NULL;
@@ -69,7 +76,13 @@ infer_session_create(const infer_model_t *model, size_t batch, size_t slots,
 
     resolve_steps(s);
 
-    if (allocate_scratch(s, err) != 0) {
+    if (infer_plan_views(s) != 0) {
+        infer_session_free(s);
+        fail(err, "out of memory");
+        return NULL;
+    }
+
+    if (plan_arena(s, err) != 0 || allocate_scratch(s, err) != 0) {
         infer_session_free(s);
         return NULL;
     }
@@ -95,6 +108,7 @@ infer_session_free(infer_session_t *s)
 
     free(s->tensor);
     free(s->step);
+    free(s->view);
     free(s->op);
     free(s->in);
     free(s->out);
@@ -150,7 +164,7 @@ allocate_tables(infer_session_t *s, infer_error_t *err)
     n = 0;
 
     if (m->n_nodes > 0) {
-        last = node_at(s, m->n_nodes - 1);
+        last = infer_plan_node(s, m->n_nodes - 1);
         n = (size_t) last->operand + last->n_in + last->n_out;
     }
 
@@ -196,9 +210,9 @@ resolve_tensors(infer_session_t *s, infer_error_t *err)
         n = 1;
 
         for (int d = 0; d < v->rank; d++) {
-            dim = infer_dim_at(v->dim[d], (int64_t) s->batch);
-
-            if (dim < 0
+            if (__builtin_mul_overflow(v->dim[d].batch, s->batch, &dim)
+                || __builtin_add_overflow(v->dim[d].base, dim, &dim)
+                || dim < 0
                 || __builtin_mul_overflow(n, (size_t) dim, &n)
                 || n >= MAX_ELEMENTS)
             {
@@ -209,7 +223,7 @@ resolve_tensors(infer_session_t *s, infer_error_t *err)
             t->dim[d] = dim;
         }
 
-        if (v->data != 0) {
+        if (v->data != 0 && v->data != INFER_MODEL_PACKED) {
             t->data = (void *) infer_model_at(s->model, v->data);
         }
     }
@@ -255,7 +269,6 @@ static int
 plan_arena(infer_session_t *s, infer_error_t *err)
 {
     size_t          size;
-    uint32_t        root;
     infer_place_t  *place;
 
     place = calloc(s->model->n_values + 1, sizeof(*place));
@@ -264,6 +277,7 @@ plan_arena(infer_session_t *s, infer_error_t *err)
     }
 
     lives(s, place);
+    columns(s, place);
     overwrite(s, place);
 
     size = infer_plan_arena(place, s->model->n_values);
@@ -284,11 +298,8 @@ plan_arena(infer_session_t *s, infer_error_t *err)
     }
 
     for (uint32_t i = 0; i < s->model->n_values; i++) {
-        if (s->tensor[i].data == NULL) {
-            root = root_of(place, i);
-            s->tensor[i].data = s->tensor[root].data != NULL
-                                ? s->tensor[root].data
-                                : s->arena + place[root].offset;
+        if (value_at(s, i)->data == 0) {
+            s->tensor[i].data = address(s, place, i);
         }
     }
 
@@ -298,13 +309,31 @@ plan_arena(infer_session_t *s, infer_error_t *err)
 }
 
 
+static unsigned char *
+address(const infer_session_t *s, const infer_place_t *place, uint32_t i)
+{
+    size_t          column = 0;
+    unsigned char  *data;
+
+    while (place[i].root != i) {
+        column += place[i].column;
+        i = place[i].root;
+    }
+
+    data = s->tensor[i].data;
+
+    return (data != NULL ? data : s->arena + place[i].offset) + column;
+}
+
+
 /*
  * From which step to which each tensor is needed.  Graph inputs and outputs
  * live through the whole run: a session may be run again on the same input.
- * A reshape has the memory of what it reshapes.
+ * A reshape has the memory of what it reshapes.  A node whose results are only
+ * looked through has nothing to do.
  */
 static void
-lives(const infer_session_t *s, infer_place_t *place)
+lives(infer_session_t *s, infer_place_t *place)
 {
     uint32_t                   n, v, root;
     const uint32_t            *operand;
@@ -321,16 +350,20 @@ lives(const infer_session_t *s, infer_place_t *place)
                          * infer_dtype_size(s->tensor[i].dtype)
                          + INFER_MODEL_ALIGN - 1)
                         / INFER_MODEL_ALIGN * INFER_MODEL_ALIGN;
-        place[i].placed = s->tensor[i].data == NULL;
+        place[i].placed = value_at(s, i)->data == 0;
     }
 
+    count_uses(s, place);
+
     for (uint32_t i = 0; i < n; i++) {
-        node = node_at(s, i);
-        operand = operands_of(s, node);
+        node = infer_plan_node(s, i);
+        operand = infer_plan_operands(s, node);
 
         for (uint32_t k = 0; k < node->n_in; k++) {
-            if (operand[k] != INFER_MODEL_NONE) {
-                place[place[operand[k]].root].last = i;
+            v = value_read(s, i, k);
+
+            if (v != INFER_MODEL_NONE && !is_idle(s, place, i)) {
+                place[place[v].root].last = i;
             }
         }
 
@@ -339,7 +372,10 @@ lives(const infer_session_t *s, infer_place_t *place)
             place[v].first = i;
             place[v].last = i;
 
-            if (node->op == INFER_OP_RESHAPE) {
+            if (is_idle(s, place, i)) {
+                place[v].placed = 0;
+
+            } else if (is_alias(s, i)) {
                 root = place[operand[0]].root;
                 place[v].root = root;
                 place[v].placed = 0;
@@ -362,6 +398,158 @@ lives(const infer_session_t *s, infer_place_t *place)
 }
 
 
+/* By nodes that have something to do, from the last to the first. */
+static void
+count_uses(infer_session_t *s, infer_place_t *place)
+{
+    uint32_t                   v;
+    const infer_model_port_t  *port;
+
+    port = infer_model_at(s->model, s->model->outputs);
+
+    for (uint32_t i = 0; i < s->model->n_outputs; i++) {
+        place[port[i].value].uses++;
+    }
+
+    for (uint32_t i = s->model->n_nodes; i-- > 0; /* void */) {
+        if (is_idle(s, place, i)) {
+            s->op[i] = NULL;
+            continue;
+        }
+
+        for (uint32_t k = 0; k < (uint32_t) s->step[i].n_in; k++) {
+            v = value_read(s, i, k);
+
+            if (v != INFER_MODEL_NONE) {
+                place[v].uses++;
+            }
+        }
+    }
+}
+
+
+/* Whether nobody reads what node i moves. */
+static int
+is_idle(const infer_session_t *s, const infer_place_t *place, uint32_t i)
+{
+    const infer_model_node_t  *node = infer_plan_node(s, i);
+
+    return infer_plan_moves(node)
+           && place[infer_plan_operands(s, node)[node->n_in]].uses == 0;
+}
+
+
+/* Whether node i leaves its operand's elements in their order. */
+static int
+is_alias(const infer_session_t *s, uint32_t i)
+{
+    int                        last = -1, perm;
+    const infer_tensor_t      *y;
+    const infer_model_node_t  *node = infer_plan_node(s, i);
+
+    if (node->op != INFER_OP_TRANSPOSE) {
+        return node->op == INFER_OP_RESHAPE;
+    }
+
+    y = &s->tensor[infer_plan_operands(s, node)[node->n_in]];
+
+    for (int d = 0; d < y->rank; d++) {
+        perm = node->param.transpose.perm[d];
+
+        if (y->dim[d] != 1) {
+            if (perm < last) {
+                return 0;
+            }
+
+            last = perm;
+        }
+    }
+
+    return 1;
+}
+
+
+/* The value whose memory is operand k of node i; NONE: left out, packed. */
+static uint32_t
+value_read(const infer_session_t *s, uint32_t i, uint32_t k)
+{
+    const infer_strided_t  *view = s->step[i].view;
+
+    return view != NULL ? (uint32_t) (view[k].base - s->tensor)
+                        : infer_plan_operands(s, infer_plan_node(s, i))[k];
+}
+
+
+/*
+ * What a concat joins along the last dimension is computed where it belongs:
+ * as some columns of the result.  The last concat comes first, since its
+ * operands may be results of others.
+ */
+static void
+columns(infer_session_t *s, infer_place_t *place)
+{
+    size_t                     first;
+    const uint32_t            *operand;
+    const infer_tensor_t      *x, *y;
+    const infer_model_node_t  *node;
+
+    for (uint32_t i = s->model->n_nodes; i > 0; i--) {
+        node = infer_plan_node(s, i - 1);
+        operand = infer_plan_operands(s, node);
+        y = s->step[i - 1].out[0];
+        first = 0;
+
+        if (node->op != INFER_OP_CONCAT
+            || node->param.axis.axis != y->rank - 1)
+        {
+            continue;
+        }
+
+        for (uint32_t k = 0; k < node->n_in; k++) {
+            x = &s->tensor[operand[k]];
+
+            if (infer_numel(x) != 0) {
+                column(s, place, operand[k], operand[node->n_in], first);
+            }
+
+            first += (size_t) x->dim[x->rank - 1]
+                     * infer_dtype_size(x->dtype);
+        }
+    }
+}
+
+
+/* If it can be done: x becomes y's columns from byte `first` of a row on. */
+static void
+column(infer_session_t *s, infer_place_t *place, uint32_t x, uint32_t y,
+    size_t first)
+{
+    uint32_t               root;
+    infer_call_t          *call = &s->step[place[x].first];
+    const infer_op_t      *op = s->op[place[x].first];
+    const infer_tensor_t  *t;
+
+    if (!place[x].placed || place[x].uses != 1 || op == NULL
+        || op->strided == NULL || call->out[0] != &s->tensor[x]
+        || !op->strided(call))
+    {
+        return;
+    }
+
+    root = root_of(place, y);
+    t = &s->tensor[root];
+
+    call->ld = (size_t) t->dim[t->rank - 1];
+    place[x].root = y;
+    place[x].column = first;
+    place[x].placed = 0;
+
+    if (place[root].first > place[x].first) {
+        place[root].first = place[x].first;
+    }
+}
+
+
 /*
  * An elementwise operator writes its result over an operand of the same size
  * that nobody needs after it.
@@ -375,8 +563,8 @@ overwrite(const infer_session_t *s, infer_place_t *place)
     const infer_model_node_t  *node;
 
     for (uint32_t i = 0; i < s->model->n_nodes; i++) {
-        node = node_at(s, i);
-        operand = operands_of(s, node);
+        node = infer_plan_node(s, i);
+        operand = infer_plan_operands(s, node);
 
         if (node->op != INFER_OP_UNARY && node->op != INFER_OP_BINARY) {
             continue;
@@ -425,12 +613,11 @@ resolve_steps(infer_session_t *s)
     kernels = infer_kernels();
 
     for (uint32_t i = 0; i < s->model->n_nodes; i++) {
-        node = node_at(s, i);
-        operand = operands_of(s, node);
+        node = infer_plan_node(s, i);
+        operand = infer_plan_operands(s, node);
         call = &s->step[i];
 
-        s->op[i] = node->op == INFER_OP_RESHAPE ? NULL
-                                                : infer_op_table[node->op];
+        s->op[i] = is_alias(s, i) ? NULL : infer_op_table[node->op];
 
         call->param = &node->param;
         call->kernels = kernels;
@@ -443,6 +630,7 @@ resolve_steps(infer_session_t *s)
 
         for (uint32_t k = 0; k < node->n_in; k++) {
             call->in[k] = operand[k] == INFER_MODEL_NONE
+                          || infer_op_packs(infer_op_table[node->op], (int) k)
                           ? NULL : &s->tensor[operand[k]];
         }
 
@@ -516,19 +704,11 @@ map_memory(infer_session_t *s, size_t size, infer_error_t *err)
 }
 
 
-static const infer_model_node_t *
-node_at(const infer_session_t *s, size_t i)
+static const infer_model_value_t *
+value_at(const infer_session_t *s, size_t i)
 {
-    return (const infer_model_node_t *)
-           infer_model_at(s->model, s->model->nodes) + i;
-}
-
-
-static const uint32_t *
-operands_of(const infer_session_t *s, const infer_model_node_t *node)
-{
-    return (const uint32_t *) infer_model_at(s->model, s->model->operands)
-           + node->operand;
+    return (const infer_model_value_t *)
+           infer_model_at(s->model, s->model->values) + i;
 }
 
 

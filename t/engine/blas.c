@@ -19,8 +19,10 @@
 
 /* ---- products --------------------------------------------------------- */
 
+/* run: K is that long a run in each of k / run lines; 0: in one. */
 static int
-tile_agrees(size_t rows, size_t n, size_t k, infer_unary_t act, int residual)
+tile_agrees(size_t rows, size_t n, size_t k, size_t run, infer_unary_t act,
+    int residual)
 {
     int               pass = 1;
     int64_t           dim[4][2] = {
@@ -36,7 +38,9 @@ tile_agrees(size_t rows, size_t n, size_t k, infer_unary_t act, int residual)
     infer_tensor_t    c = random_tensor(INFER_F32, 2, dim[3]);
     infer_tensor_t    expected = random_tensor(INFER_F32, 2, dim[3]);
     infer_tile_f32_t  t = {
-        .a = a.data, .lda = k + 3, .rows = rows, .k = k, .panels = w.data,
+        .a = a.data, .lda = run ? 1 : k + 3, .run = run,
+        .run_step = run ? rows + run : 0,
+        .rows = rows, .k = k, .panels = w.data,
         .n = n, .bias = bias.data, .residual = residual ? r.data : NULL,
         .ldr = n + 1, .c = c.data, .ldc = n + 1, .act = &act
     };
@@ -80,8 +84,9 @@ test_tile(void)
         failed = 0;
 
         for (size_t n = 1; n <= 70; n += 1 + n / 20) {
-            failed += !tile_agrees(rows, n, n % 7 * 9, acts[n % 3],
+            failed += !tile_agrees(rows, n, n % 7 * 9, 0, acts[n % 3],
                                    n / 3 % 2);
+            failed += !tile_agrees(rows, n, 9, 3, acts[n % 3], n / 3 % 2);
         }
 
         ok(failed == 0, "blas tile: %zu rows", rows);

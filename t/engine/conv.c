@@ -247,7 +247,9 @@ test_conv_sizes(void)
         { "three channels", 1, 40, 3, 32, 7, 2, 1 },
         { "many small rows", 2, 40, 8, 20, 1, 1, 1 },
         { "groups", 1, 10, 64, 64, 3, 1, 32 },
-        { "wide depthwise", 1, 20, 100, 100, 3, 1, 100 }
+        { "wide depthwise", 1, 20, 100, 100, 3, 1, 100 },
+        { "depthwise, some channels at a time", 2, 9, 600, 600, 3, 1, 600 },
+        { "depthwise, stride 2", 1, 31, 72, 72, 5, 2, 72 }
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -339,6 +341,66 @@ refuses(const product_t *p, const char *text)
     if (rc == 0) {
         free(out.data);
     }
+}
+
+
+/* A gate, against an input that is multiplied with it beforehand. */
+static int
+gate_agrees(int64_t n, int64_t h, int64_t c, int64_t o)
+{
+    int             pass;
+    product_t       p = conv_of(n, h, c, o, 1, 1, 1);
+    infer_tensor_t  gated, plain;
+
+    set_operand(&p, GATE, 4, (int64_t []) { n, 1, 1, c });
+
+    if (run_product(&p, best_kernels(), NULL, &gated) != 0) {
+        return 0;
+    }
+
+    pass = same_everywhere(&p, &gated);
+
+    for (int64_t i = 0; i < n * h * h * c; i++) {
+        ((float *) p.tensor[X].data)[i] *=
+            ((float *) p.tensor[GATE].data)[i / (h * h * c) * c + i % c];
+    }
+
+    free(p.tensor[GATE].data);
+    p.tensor[GATE].data = NULL;
+
+    run_product(&p, best_kernels(), NULL, &plain);
+    pass = pass && same_data(&gated, &plain);
+
+    free(gated.data);
+    free(plain.data);
+    free_product(&p);
+
+    return pass;
+}
+
+
+static void
+test_gate(void)
+{
+    int        failed = 0;
+    product_t  p = conv_of(2, 4, 8, 8, 1, 1, 1);
+
+    for (int i = 0; i < 60; i++) {
+        failed += !gate_agrees(1 + below(4), 1 + below(9), 1 + below(90),
+                               1 + below(90));
+    }
+
+    ok(failed == 0, "gates: the bits of a product with the input");
+    ok(gate_agrees(2, 7, 1152, 320) && gate_agrees(3, 30, 96, 24),
+       "gates: many channels, many pixels");
+
+    set_operand(&p, GATE, 4, (int64_t []) { 1, 1, 1, 8 });
+    refuses(&p, "the gate is not");
+    free(p.tensor[GATE].data);
+    set_operand(&p, GATE, 4, (int64_t []) { 2, 1, 1, 8 });
+    p.param.conv.window.before[1] = 1;
+    refuses(&p, "the gate is not");
+    free_product(&p);
 }
 
 
@@ -462,6 +524,7 @@ main(void)
     test_conv();
     test_conv_sizes();
     test_batch();
+    test_gate();
     test_conv_refuses();
     test_fc();
 

@@ -92,9 +92,9 @@ constant(int rank, const int64_t *dim)
 }
 
 
-/* A 3x3 convolution in channels-first clothes. */
+/* A convolution in channels-first clothes. */
 static infer_value_t *
-conv(infer_value_t *x, int64_t in, int64_t out)
+conv_of(infer_value_t *x, int64_t in, int64_t out, int taps)
 {
     infer_param_t   p;
     infer_value_t  *v[3];
@@ -102,21 +102,28 @@ conv(infer_value_t *x, int64_t in, int64_t out)
     memset(&p, 0, sizeof(p));
 
     for (int i = 0; i < 3; i++) {
-        p.conv.window.kernel[i] = i == 0 ? 1 : 3;
+        p.conv.window.kernel[i] = i == 0 ? 1 : taps;
         p.conv.window.stride[i] = 1;
         p.conv.window.dilation[i] = 1;
-        p.conv.window.before[i] = i != 0;
-        p.conv.window.after[i] = i != 0;
+        p.conv.window.before[i] = i != 0 ? taps / 2 : 0;
+        p.conv.window.after[i] = i != 0 ? taps / 2 : 0;
     }
 
     p.conv.groups = 1;
 
     v[0] = transpose(x, 0, 2, 3, 1);
-    v[1] = constant(4, (int64_t[]) { out, in, 3, 3 });
+    v[1] = constant(4, (int64_t[]) { out, in, taps, taps });
     v[2] = constant(1, &out);
 
     return transpose(infer_graph_emit1(g, INFER_OP_CONV, &p, "conv", v, 3),
                      0, 3, 1, 2);
+}
+
+
+static infer_value_t *
+conv(infer_value_t *x, int64_t in, int64_t out)
+{
+    return conv_of(x, in, out, 3);
 }
 
 
@@ -469,6 +476,19 @@ test_gate(void)
     ok(count(INFER_OP_BINARY) == 1 && count(INFER_OP_CONV) == 2,
        "SiLU and the gate's activation are in the convolutions");
     infer_graph_close(g);
+
+    for (int taps = 1; taps <= 3; taps += 2) {
+        mean.reduce.keepdims = 1;
+        x = conv(begin(16, 6), 16, 16);
+        s = emit(INFER_OP_REDUCE, &mean, x, NULL, NULL);
+        end(conv_of(binary(INFER_MUL, s, x), 16, 16, taps));
+
+        optimise("a gate in front of a convolution");
+        ok(count(INFER_OP_BINARY) == (taps == 3),
+           "a window of %d is fed by a product with the gate: %s", taps,
+           taps == 3 ? "a node" : "its own");
+        infer_graph_close(g);
+    }
 }
 
 
@@ -502,6 +522,79 @@ test_patterns(void)
        && count(INFER_OP_BINARY) == 0,
        "one node each (%zu nodes)", g->n_nodes);
     infer_graph_close(g);
+}
+
+
+static void
+test_factor(void)
+{
+    infer_param_t   p = { .matmul = { 0, 0, 0.5f } };
+    infer_value_t  *x, *y;
+
+    x = begin(16, 6);
+    y = binary(INFER_DIV, x, infer_graph_scalar(g, 4));
+    y = transpose(binary(INFER_MUL, y, infer_graph_scalar(g, 3)), 0, 1, 3, 2);
+    end(emit(INFER_OP_MATMUL, &p, y, x, NULL));
+
+    optimise("factors of an operand of a product");
+    ok(count(INFER_OP_BINARY) == 0, "they are the product's");
+    infer_graph_close(g);
+
+    x = begin(16, 6);
+    y = binary(INFER_MUL, x, infer_graph_scalar(g, 3));
+    end(emit(INFER_OP_MATMUL, &p, y, unary(INFER_CLIP, 0, 1, y), NULL));
+
+    optimise("a factor that others need");
+    ok(count(INFER_OP_BINARY) == 1, "stays");
+    infer_graph_close(g);
+}
+
+
+/* Zeros around a pool, which may have padding of its own. */
+static infer_value_t *
+padded_pool(infer_value_t *x, int average, int own, int counted, int ceil)
+{
+    infer_param_t  p;
+
+    memset(&p, 0, sizeof(p));
+    p.pad.before[1] = p.pad.after[1] = p.pad.after[2] = 1;
+    x = emit(INFER_OP_PAD, &p, transpose(x, 0, 2, 3, 1), NULL, NULL);
+
+    memset(&p, 0, sizeof(p));
+    p.pool.average = average;
+    p.pool.count_include_pad = counted;
+    p.pool.ceil = ceil;
+
+    for (int i = 0; i < 3; i++) {
+        p.pool.window.kernel[i] = i == 0 ? 1 : 3;
+        p.pool.window.stride[i] = i == 0 ? 1 : 2;
+        p.pool.window.dilation[i] = 1;
+        p.pool.window.before[i] = i > 0 ? own : 0;
+    }
+
+    return transpose(emit(INFER_OP_POOL, &p, x, NULL, NULL), 0, 3, 1, 2);
+}
+
+
+static void
+test_padded_pool(void)
+{
+    static const struct {
+        int  average, own, counted, ceil, absorbed;
+    } cases[] = {
+        { 1, 0, 0, 0, 1 }, { 1, 0, 1, 0, 1 }, { 1, 1, 1, 0, 1 },
+        { 1, 1, 0, 0, 0 }, { 1, 2, 1, 0, 0 }, { 1, 0, 1, 1, 0 },
+        { 0, 0, 0, 0, 0 }
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        end(padded_pool(begin(5, 8), cases[i].average, cases[i].own,
+                        cases[i].counted, cases[i].ceil));
+        optimise("a padded pool");
+        ok(count(INFER_OP_PAD) == !cases[i].absorbed,
+           "padding is %s", cases[i].absorbed ? "the pool's" : "left alone");
+        infer_graph_close(g);
+    }
 }
 
 
@@ -569,6 +662,8 @@ main(void)
     test_channel_shuffle();
     test_gate();
     test_patterns();
+    test_factor();
+    test_padded_pool();
     test_refusals();
     test_arena();
 

@@ -252,7 +252,7 @@ test_parts(const infer_kernels_t *kernels)
 {
     int  failed = 0;
 
-    for (size_t rows = 1; rows <= INFER_TILE_ROWS; rows++) {
+    for (size_t rows = 1; rows <= 70; rows += rows < 14 ? 1 : 7) {
         for (size_t n = 1; n <= 150; n += 7) {
             failed += !parts_agree(kernels, rows, n, 1 + random_bits() % 9,
                                    1 + random_bits() % 4);
@@ -270,14 +270,14 @@ pool_agrees(const infer_kernels_t *kernels, size_t width, size_t channels,
     size_t taps, int sum)
 {
     int                pass;
-    size_t             n = width * channels;
+    size_t             ldc = channels + taps % 3, n = width * ldc;
     float             *x = random_floats((width * 2 + taps) * channels);
     float             *c = filled(n + 1, CANARY);
     float             *expected = filled(n + 1, CANARY), *at;
     infer_tap_f32_t   *tap = malloc(taps * sizeof(infer_tap_f32_t));
     infer_pool_f32_t   p = {
         .tap = tap, .taps = taps, .width = width, .channels = channels,
-        .sum = sum, .c = c
+        .sum = sum, .c = c, .ldc = ldc
     };
 
     for (size_t t = 0; t < taps; t++) {
@@ -286,7 +286,11 @@ pool_agrees(const infer_kernels_t *kernels, size_t width, size_t channels,
     }
 
     for (size_t i = 0; i < n; i++) {
-        at = x + i / channels * 2 * channels + i % channels;
+        if (i % ldc >= channels) {
+            continue;
+        }
+
+        at = x + i / ldc * 2 * channels + i % ldc;
         expected[i] = *at;
 
         for (size_t t = 1; t < taps; t++) {
@@ -358,9 +362,23 @@ test_tile(const infer_kernels_t *kernels)
            "%s tile: activation %d", kernels->name, acts[i].kind);
     }
 
+    failed = 0;
+
+    for (size_t rows = 13; rows <= 80; rows++) {
+        failed += !tile_agrees(kernels, rows, 1 + rows * 5 % 170, 9,
+                               &acts[rows % ACTS], rows & 1);
+    }
+
+    for (size_t n = 1; n <= 180; n += 5) {
+        failed += !tile_agrees(kernels, 57 + n % 7, n, 9, &acts[n % ACTS],
+                               n & 1);
+    }
+
+    ok(failed == 0, "%s tile: more rows than one tile", kernels->name);
+
     ok(tile_agrees(kernels, 14, 70, 2304, &acts[1], 1)
-       && tile_agrees(kernels, 33, 40, 100, &acts[2], 1),
-       "%s tile: large k, more rows than one tile", kernels->name);
+       && tile_agrees(kernels, 61, 70, 2304, &acts[2], 1),
+       "%s tile: large k", kernels->name);
 
     test_parts(kernels);
 }
@@ -368,62 +386,125 @@ test_tile(const infer_kernels_t *kernels)
 
 /* ---- depthwise -------------------------------------------------------- */
 
+/* Of 60 pixels those that a window's lines cover; some are zeros. */
+typedef struct {
+    size_t            lines, width, stride, outputs, channels, taps;
+    float            *x, *zeros;
+    const float     **pixel;
+    infer_line_f32_t  line[5];
+} window_t;
+
+
+static window_t
+random_window(size_t channels)
+{
+    size_t    n;
+    window_t  w;
+
+    w.channels = channels;
+    w.lines = random_bits() % 6;
+    w.width = 1 + random_bits() % 5;
+    w.stride = 1 + random_bits() % w.width;
+    w.outputs = 1 + random_bits() % 30;
+    w.taps = 5 * w.width;
+    w.x = random_floats(60 * channels);
+    w.zeros = filled(channels, 0);
+
+    n = (w.outputs - 1) * w.stride + w.width;
+    w.pixel = malloc((w.lines * n + 1) * sizeof(*w.pixel));
+
+    for (size_t i = 0; i < w.lines * n; i++) {
+        w.pixel[i] = random_bits() % 6 == 0
+                     ? w.zeros : w.x + random_bits() % 60 * channels;
+    }
+
+    for (size_t i = 0; i < w.lines; i++) {
+        w.line[i].pixel = w.pixel + i * n;
+        w.line[i].tap = random_bits() % 5 * w.width;
+    }
+
+    return w;
+}
+
+
+static void
+free_window(window_t *w)
+{
+    free(w->x);
+    free(w->zeros);
+    free((void *) w->pixel);
+}
+
+
+/* Channel j of output i, before residual and activation. */
+static float
+naive_depthwise(const window_t *w, const float *panels, float bias, size_t i,
+    size_t j)
+{
+    float  sum = bias;
+
+    for (size_t l = 0; l < w->lines; l++) {
+        for (size_t t = 0; t < w->width; t++) {
+            sum = fmaf(w->line[l].pixel[i * w->stride + t][j],
+                       panels[(j / 16 * w->taps + w->line[l].tap + t) * 16
+                              + j % 16], sum);
+        }
+    }
+
+    return sum;
+}
+
+
+/* All channels at once, or in two parts. */
 static int
-depthwise_agrees(const infer_kernels_t *kernels, size_t width,
-    size_t channels, size_t taps, const infer_unary_t *act, int residual)
+depthwise_agrees(const infer_kernels_t *kernels, size_t channels,
+    const infer_unary_t *act, int residual)
 {
     int                     pass;
     float                   sum;
-    size_t                  padded = (channels + 15) / 16 * 16;
-    size_t                  n = width * channels;
-    float                  *x = random_floats((width * 2 + taps) * channels);
-    float                  *zero = filled(channels, 0);
-    float                  *w = random_floats(padded * taps);
+    size_t                  padded = (channels + 15) / 16 * 16, at;
+    window_t                win = random_window(channels);
+    size_t                  n = win.outputs * channels;
+    float                  *w = random_floats(padded * win.taps);
     float                  *bias = random_floats(padded);
     float                  *r = random_floats(n);
     float                  *c = filled(n + 1, CANARY);
     float                  *expected = filled(n + 1, CANARY);
-    infer_tap_f32_t        *tap = malloc(taps * sizeof(infer_tap_f32_t));
     infer_depthwise_f32_t   d = {
-        .tap = tap, .taps = taps, .width = width, .channels = channels,
-        .panels = w, .bias = bias, .residual = residual ? r : NULL, .c = c,
-        .act = act
+        .line = win.line, .lines = win.lines, .width = win.width,
+        .stride = win.stride, .taps = win.taps, .outputs = win.outputs,
+        .channels = channels, .first = 0, .last = channels, .panels = w,
+        .bias = bias, .residual = residual ? r : NULL, .c = c, .act = act
     };
 
-    for (size_t t = 0; t < taps; t++) {
-        tap[t].x = t % 4 == 3 ? zero : x + t * channels;
-        tap[t].step = t % 4 == 3 ? 0 : channels * (1 + taps % 2);
+    for (size_t i = 0; i < win.outputs; i++) {
+        for (size_t j = 0; j < channels; j++) {
+            at = i * channels + j;
+            sum = naive_depthwise(&win, w, bias[j], i, j);
+            sum += residual ? r[at] : 0;
+            reference->unary_f32(act, &sum, &expected[at], 1);
+        }
     }
 
-    for (size_t i = 0; i < width; i++) {
-        for (size_t j = 0; j < channels; j++) {
-            sum = bias[j];
+    if (channels > 16 && random_bits() % 2) {
+        d.last = 1 + random_bits() % ((channels - 1) / 16);
+        d.last *= 16;
+        kernels->depthwise_f32(&d);
 
-            for (size_t t = 0; t < taps; t++) {
-                sum = fmaf(tap[t].x[i * tap[t].step + j],
-                           w[(j / 16 * taps + t) * 16 + j % 16], sum);
-            }
-
-            if (residual) {
-                sum += r[i * channels + j];
-            }
-
-            reference->unary_f32(act, &sum, &expected[i * channels + j], 1);
-        }
+        d.first = d.last;
+        d.last = channels;
     }
 
     kernels->depthwise_f32(&d);
 
     pass = same(c, expected, n + 1);
 
-    free(x);
-    free(zero);
+    free_window(&win);
     free(w);
     free(bias);
     free(r);
     free(c);
     free(expected);
-    free(tap);
 
     return pass;
 }
@@ -437,13 +518,12 @@ test_depthwise(const infer_kernels_t *kernels)
     for (size_t i = 0; i < ACTS; i++) {
         failed = 0;
 
-        for (size_t channels = 1; channels <= 50; channels++) {
-            failed += !depthwise_agrees(kernels, 1 + random_bits() % 30,
-                                        channels, 1 + random_bits() % 25,
-                                        &acts[i], random_bits() % 2);
+        for (size_t n = 0; n < 300; n++) {
+            failed += !depthwise_agrees(kernels, 1 + n % 75, &acts[i],
+                                        random_bits() % 2);
         }
 
-        ok(failed == 0, "%s depthwise: 1 to 50 channels, activation %d",
+        ok(failed == 0, "%s depthwise: 1 to 75 channels, activation %d",
            kernels->name, acts[i].kind);
     }
 }
@@ -660,6 +740,7 @@ exact(int kind, double x)
     case INFER_ERF:      return erf(x);
     case INFER_TANH:     return tanh(x);
     case INFER_SIGMOID:  return 1 / (1 + exp(-x));
+    case INFER_SILU:     x = x < -80 ? -80 : x; return x / (1 + exp(-x));
     default:             return sqrt(x);
     }
 }
@@ -705,6 +786,7 @@ test_precision(void)
         { INFER_ERF, "erf", 1.1 },
         { INFER_TANH, "tanh", 1.7 },
         { INFER_SIGMOID, "sigmoid", 2.6 },
+        { INFER_SILU, "silu", 2.6 },
         { INFER_SQRT, "sqrt", 0.5 }
     };
 

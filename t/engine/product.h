@@ -12,7 +12,7 @@
 #include "ops.h"
 
 
-enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, OPERANDS };
+enum { X, WEIGHTS, BIAS, SCALE, RESIDUAL, GATE, OPERANDS };
 
 typedef struct {
     infer_op_id_t    op;
@@ -84,6 +84,41 @@ fill_nan(infer_tensor_t *t)
 }
 
 
+/* Packs and runs a node of one result.  The caller frees out->data. */
+static inline void
+run_node(const infer_node_t *node, const infer_tensor_t **in,
+    const infer_kernels_t *kernels, const infer_parallel_t *parallel,
+    infer_tensor_t *out)
+{
+    void          *packed;
+    size_t         size = node->op->pack_size(node);
+    infer_call_t   call = { .n_in = node->n_in, .n_out = 1 };
+
+    packed = aligned_alloc(64, (size + 63) / 64 * 64);
+    memset(packed, 0xff, size);
+    node->op->pack(node, packed);
+
+    infer_value_tensor(node->out[0], 1, out);
+    *out = tensor(out->dtype, out->rank, out->dim);
+    fill_nan(out);
+
+    call.param = &node->param;
+    call.in = in;
+    call.out = &out;
+    call.packed = packed;
+    call.kernels = kernels;
+    call.parallel = parallel;
+    call.scratch_size = (node->op->scratch(&call) + 63) / 64 * 64;
+    call.scratch = aligned_alloc(64, 2 * call.scratch_size + 64);
+    memset(call.scratch, 0xff, 2 * call.scratch_size);
+
+    node->op->run(&call);
+
+    free(call.scratch);
+    free(packed);
+}
+
+
 /*
  * Emits, packs and runs; 0, or -1 where the shape rule refuses (see err).
  * The weights are misaligned, as in a file.  The caller frees out->data.
@@ -92,15 +127,14 @@ static inline int
 run_product(const product_t *p, const infer_kernels_t *kernels,
     const infer_parallel_t *parallel, infer_tensor_t *out)
 {
-    void                 *packed, *copy[OPERANDS] = { NULL };
+    void                 *copy[OPERANDS] = { NULL };
     size_t                size;
     infer_dim_t           dim[INFER_MAX_RANK];
-    infer_call_t          call = { .n_in = OPERANDS, .n_out = 1 };
     infer_graph_t        *g = infer_graph_create("test", &err);
     infer_value_t        *value[OPERANDS] = { NULL }, *result;
-    const infer_node_t   *node;
     const infer_tensor_t *in[OPERANDS] = { operand(p, X), NULL, NULL, NULL,
-                                           operand(p, RESIDUAL) };
+                                           operand(p, RESIDUAL),
+                                           operand(p, GATE) };
     const infer_tensor_t *t;
 
     for (int i = 0; i < OPERANDS; i++) {
@@ -125,33 +159,11 @@ run_product(const product_t *p, const infer_kernels_t *kernels,
         }
     }
 
-    result = infer_graph_emit1(g, p->op, &p->param, "n", value, OPERANDS);
+    result = infer_graph_emit1(g, p->op, &p->param, "n", value,
+                               p->op == INFER_OP_CONV ? OPERANDS : GATE);
 
     if (result != NULL) {
-        node = g->node[0];
-        size = node->op->pack_size(node);
-        packed = aligned_alloc(64, (size + 63) / 64 * 64);
-        memset(packed, 0xff, size);
-        node->op->pack(node, packed);
-
-        infer_value_tensor(result, 1, out);
-        *out = tensor(out->dtype, out->rank, out->dim);
-        fill_nan(out);
-
-        call.param = &p->param;
-        call.in = in;
-        call.out = &out;
-        call.packed = packed;
-        call.kernels = kernels;
-        call.parallel = parallel;
-        call.scratch_size = (node->op->scratch(&call) + 63) / 64 * 64;
-        call.scratch = aligned_alloc(64, 2 * call.scratch_size + 64);
-        memset(call.scratch, 0xff, 2 * call.scratch_size);
-
-        node->op->run(&call);
-
-        free(call.scratch);
-        free(packed);
+        run_node(g->node[0], in, kernels, parallel, out);
     }
 
     for (int i = 0; i < OPERANDS; i++) {

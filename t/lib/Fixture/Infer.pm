@@ -21,7 +21,7 @@ use Fixture::Onnx;
 
 our @EXPORT = qw(image post form slurp under_sanitizer slow_model slow_image
                  prediction started configured stops_cleanly in_background
-                 codes);
+                 codes shared_mappings);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 our $model = "$top/conf/models/fashion.onnx";
@@ -79,6 +79,23 @@ sub prediction {
 
 # Whether the module reports to a sanitizer: then all is several times slower.
 sub under_sanitizer { return ($ENV{TEST_NGINX_LD_PRELOAD} // '') =~ /san/ }
+
+
+# The read-only shared mappings of a process: inode => { field => KB }.
+sub shared_mappings {
+    my ($pid) = @_;
+    my (%all, $fields);
+
+    for (split /\n/, slurp("/proc/$pid/smaps")) {
+        if (/^[0-9a-f]+-[0-9a-f]+ (\S+) \S+ \S+ (\d+)/) {
+            $fields = $1 eq 'r--s' ? $all{$2} //= {} : undef;
+        } elsif ($fields && /^(\w+):\s+(\d+) kB/) {
+            $fields->{$1} += $2;
+        }
+    }
+
+    return \%all;
+}
 
 
 # A server of its own with files => { name => bytes } and the parts of a

@@ -1,0 +1,295 @@
+/*
+ * infer convert: a model as an .infer file.  The graph is opened, changed as
+ * the options say, built, and written.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/model.h"
+
+
+typedef struct {
+    cli_load_t   load;
+    const char  *output;          /* --output */
+    const char  *labels;          /* --labels */
+    const char  *preprocess;      /* --preprocess */
+    int          json;
+} options_t;
+
+
+/* ---- what is kept of the options -------------------------------------- */
+
+/* The last part of a path. */
+static const char *
+base_name(const char *path)
+{
+    const char  *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+
+/*
+ * The options that made a difference, as they would be typed: files by name,
+ * not by path.  The caller frees it.
+ */
+static char *
+options_text(const options_t *o)
+{
+    FILE    *f;
+    char    *text;
+    size_t   i, size;
+
+    f = open_memstream(&text, &size);
+    if (f == NULL) {
+        abort();
+    }
+
+    for (i = 0; i < o->load.shapes.n; i++) {
+        fprintf(f, " --input-shape %s", o->load.shapes.item[i]);
+    }
+
+    if (o->load.winograd_budget != INFER_WINOGRAD_BUDGET) {
+        fprintf(f, " --winograd-budget %zu", o->load.winograd_budget);
+    }
+
+    if (o->labels != NULL) {
+        fprintf(f, " --labels %s", base_name(o->labels));
+    }
+
+    if (o->preprocess != NULL) {
+        fprintf(f, " --preprocess \"%s\"", o->preprocess);
+    }
+
+    fputc('\0', f);
+    fclose(f);
+
+    /* without the space in front */
+    memmove(text, text + (*text == ' '), strlen(text) + (*text != ' '));
+
+    return text;
+}
+
+
+/* ---- the command ------------------------------------------------------ */
+
+/* Labels and preprocessing are the graph's from then on. */
+static int
+describe(infer_graph_t *graph, const options_t *o, infer_error_t *err)
+{
+    int            failed;
+    cli_labels_t   labels = { 0 };
+    infer_error_t  why;
+
+    if (o->preprocess != NULL
+        && infer_graph_set_preprocess(graph, o->preprocess, &why) != 0)
+    {
+        return cli_fail(err, "--preprocess: %.400s", why.text);
+    }
+
+    if (o->labels == NULL) {
+        return 0;
+    }
+
+    if (cli_labels_read(&labels, o->labels, err) != 0) {
+        return -1;
+    }
+
+    failed = infer_graph_set_labels(graph, labels.name, labels.n, err);
+    cli_labels_free(&labels);
+
+    return failed;
+}
+
+
+/* Whether the model is one that labels and preprocessing suit. */
+static int
+check(const infer_model_t *model, const char *path, const options_t *o,
+    infer_error_t *err)
+{
+    cli_labels_t        labels;
+    infer_error_t       why;
+    infer_preprocess_t  pp;
+
+    if (o->labels != NULL) {
+        if (cli_labels(&labels, model, o->labels, err) != 0) {
+            return -1;
+        }
+
+        cli_labels_free(&labels);
+    }
+
+    if (o->preprocess != NULL
+        && (infer_model_preprocess(model, &pp, &why) != 0
+            || infer_model_check_preprocess(model, &pp, &why) != 0))
+    {
+        return cli_fail(err, "%s: %.400s", path, why.text);
+    }
+
+    return 0;
+}
+
+
+static int
+save(infer_graph_t *graph, const char *path, const options_t *o,
+    infer_error_t *err)
+{
+    int                   failed;
+    char                 *text;
+    infer_model_t        *model;
+    infer_save_options_t  save_options = { .source = path };
+
+    if (describe(graph, o, err) != 0) {
+        return -1;
+    }
+
+    model = cli_model_build(graph, err);
+    if (model == NULL) {
+        return -1;
+    }
+
+    failed = check(model, path, o, err);
+
+    if (!failed) {
+        text = options_text(o);
+        save_options.options = text;
+        failed = infer_model_save(graph, model, o->output, &save_options,
+                                  err);
+        free(text);
+    }
+
+    free(model);
+
+    return failed;
+}
+
+
+/* The result may take the place of anything but what it is made of. */
+static int
+check_output(const char *path, const options_t *o, infer_error_t *err)
+{
+    struct stat  from, to;
+
+    if (o->output == NULL) {
+        return cli_fail(err, "convert: where to? (-o OUT.infer)");
+    }
+
+    if (stat(path, &from) == 0 && stat(o->output, &to) == 0
+        && from.st_dev == to.st_dev && from.st_ino == to.st_ino)
+    {
+        return cli_fail(err, "%s: would be written over itself", path);
+    }
+
+    return 0;
+}
+
+
+static void
+put_result(const char *path, const options_t *o)
+{
+    char         in[CLI_TEXT_SIZE], out[CLI_TEXT_SIZE];
+    struct stat  from = { 0 }, to = { 0 };
+
+    (void) stat(path, &from);
+    (void) stat(o->output, &to);
+
+    if (o->json) {
+        cli_json_print(json_pack("{s:o, s:I, s:I}",
+            "file", cli_json_text(o->output),
+            "bytes", (json_int_t) to.st_size,
+            "source_bytes", (json_int_t) from.st_size));
+        return;
+    }
+
+    cli_put(stdout, o->output, 0);
+    printf(": %sB, from %sB\n",
+           cli_scaled_text(out, (double) to.st_size, 1024),
+           cli_scaled_text(in, (double) from.st_size, 1024));
+}
+
+
+static int
+convert(const char *path, const options_t *o)
+{
+    int                    failed = 1;
+    infer_error_t          err;
+    infer_graph_t         *graph = NULL;
+    infer_load_options_t   load;
+
+    if (check_output(path, o, &err) != 0
+        || cli_load_options(&o->load, &load, &err) != 0)
+    {
+        return cli_error("%s", err.text);
+    }
+
+    graph = infer_graph_open(path, &load, &err);
+
+    if (graph != NULL) {
+        failed = save(graph, path, o, &err);
+    }
+
+    if (failed) {
+        cli_error("%s", err.text);
+    } else {
+        put_result(path, o);
+    }
+
+    infer_graph_close(graph);
+    cli_load_options_free(&load);
+
+    return failed ? CLI_ERROR : CLI_DONE;
+}
+
+
+static int
+command(const cli_command_t *cmd, int argc, char **argv)
+{
+    int        status;
+    size_t     n;
+    options_t  o = { .load = CLI_LOAD_DEFAULTS };
+
+    cli_option_t  options[] = {
+        { "output", 'o', CLI_TEXT, &o.output, "OUT.infer",
+          "the file to write", 0, 0 },
+        CLI_PREPROCESS_OPTION(o),
+        CLI_LABELS_OPTION(o),
+        CLI_LOAD_OPTIONS(o.load),
+        CLI_JSON_OPTION(o.json),
+        { 0 }
+    };
+
+    status = cli_options(cmd, options, argc, argv, &n);
+    if (status != -1) {
+        return status;
+    }
+
+    status = n > 1
+             ? cli_error("convert: one model at a time, what is \"%s\"?",
+                         argv[1])
+             : convert(argv[0], &o);
+
+    cli_list_free(&o.load.shapes);
+
+    return status;
+}
+
+
+const cli_command_t  cli_convert = {
+    .name = "convert",
+    .summary = "write a model as an .infer file",
+    .usage = "MODEL -o OUT.infer [--labels F] [--preprocess SPEC]",
+    .details = "Writes the model as it is run, with labels, preprocessing and "
+               "a self-test, as one\nfile that needs no import: it is loaded "
+               "in milliseconds.  All commands and the\nnginx module take it "
+               "in place of the model.\n",
+    .examples = "infer convert model.onnx -o model.infer\n"
+                "infer convert model.onnx -o model.infer --labels names.txt\n"
+                "infer inspect model.infer\n",
+    .min_operands = 1,
+    .operands = "the MODEL is",
+    .main = command
+};
