@@ -14,12 +14,20 @@ static const torch_builtin_t *const  tables[] = {
 };
 
 
+torch_value_t  torch_declined;
+
+
 static torch_value_t *call_function(torch_eval_t *t, const char *file,
     const torch_node_t *f, const torch_args_t *args);
 static int bind(torch_frame_t *frame, const torch_node_t *f,
     const torch_args_t *args);
 static torch_value_t *argument_of(const torch_args_t *args, size_t i,
     const char *name);
+static torch_value_t *call_builtins(torch_eval_t *t, const char *name,
+    const torch_args_t *args);
+static int check_fresh(torch_eval_t *t, torch_value_t *const *v, size_t n);
+static void fail_arguments(torch_eval_t *t, const char *name,
+    const torch_args_t *args);
 static torch_value_t *call_builtin(torch_eval_t *t,
     const torch_builtin_t *builtin, const torch_args_t *args);
 static torch_value_t *construct(torch_eval_t *t,
@@ -143,7 +151,6 @@ argument_of(const torch_args_t *args, size_t i, const char *name)
 torch_value_t *
 torch_call_named(torch_eval_t *t, const char *name, const torch_args_t *args)
 {
-    const torch_builtin_t     *b;
     const torch_definition_t  *d;
 
     d = torch_find_definition(t, name);
@@ -154,15 +161,43 @@ torch_call_named(torch_eval_t *t, const char *name, const torch_args_t *args)
                : construct(t, d, args);
     }
 
+    return call_builtins(t, name, args);
+}
+
+
+/* The overloads of that name, until one does not decline. */
+static torch_value_t *
+call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
+{
+    int                     known = 0;
+    torch_value_t          *v;
+    const torch_builtin_t  *b;
+
+    if (check_fresh(t, args->value, args->n) != 0) {
+        return NULL;
+    }
+
     for (size_t i = 0; tables[i] != NULL; i++) {
         for (b = tables[i]; b->name != NULL; b++) {
-            if (strcmp(b->name, name) == 0) {
-                return call_builtin(t, b, args);
+            if (strcmp(b->name, name) != 0) {
+                continue;
+            }
+
+            known = 1;
+            v = call_builtin(t, b, args);
+
+            if (v != TORCH_DECLINE) {
+                return v;
             }
         }
     }
 
-    torch_fail(t, "%s is not supported", name);
+    if (known) {
+        fail_arguments(t, name, args);
+    } else {
+        torch_fail(t, "%s is not supported", name);
+    }
+
     return NULL;
 }
 
@@ -187,13 +222,86 @@ call_builtin(torch_eval_t *t, const torch_builtin_t *builtin,
         p += *p == ' ';
     }
 
-    if (used != args->n) {
-        torch_fail(t, "%s is given an argument that it does not take",
-                   builtin->name);
+    return used == args->n ? builtin->fn(t, arg) : TORCH_DECLINE;
+}
+
+
+/* "torch.add does not take (Tensor, str) here" */
+static void
+fail_arguments(torch_eval_t *t, const char *name, const torch_args_t *args)
+{
+    char    text[200];
+    size_t  len = 0;
+
+    text[0] = '\0';
+
+    for (size_t i = 0; i < args->n && len < sizeof(text); i++) {
+        len += (size_t) snprintf(text + len, sizeof(text) - len, "%s%s%s%s",
+                                 i > 0 ? ", " : "",
+                                 args->name[i] != NULL ? args->name[i] : "",
+                                 args->name[i] != NULL ? "=" : "",
+                                 torch_kind_name(args->value[i]->kind));
+    }
+
+    torch_fail(t, "%s of (%s) is not supported", name, text);
+}
+
+
+/* Stale tensors are refused where they are used, also within lists. */
+static int
+check_fresh(torch_eval_t *t, torch_value_t *const *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+
+        if (torch_check_fresh(t, v[i]) != 0) {
+            return -1;
+        }
+
+        if (v[i]->kind != TORCH_LIST && v[i]->kind != TORCH_TUPLE) {
+            continue;
+        }
+
+        for (size_t k = 0; k < v[i]->items.n; k++) {
+            if (torch_check_fresh(t, v[i]->items.item[k]) != 0) {
+                return -1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+int
+torch_check_fresh(torch_eval_t *t, const torch_value_t *v)
+{
+    if (v->kind == TORCH_TENSOR && v->memory != NULL
+        && v->version != v->memory->version)
+    {
+        return torch_fail(t, "a tensor is used after it was changed in place "
+                          "through a view of it, which is not supported");
+    }
+
+    return 0;
+}
+
+
+torch_value_t *
+torch_write(torch_eval_t *t, torch_value_t *v, infer_value_t *y)
+{
+    if (v->memory != NULL && v->memory->state) {
+        torch_fail(t, "a parameter or buffer of the model is changed in "
+                   "place, which is not supported");
         return NULL;
     }
 
-    return builtin->fn(t, arg);
+    v->tensor = y;
+
+    if (v->memory != NULL) {
+        v->version = ++v->memory->version;
+    }
+
+    return v;
 }
 
 

@@ -60,6 +60,19 @@ typedef struct {
 /*
  * What a builtin is given: its arguments in the order of its parameters, NULL
  * where one was left out.
+ *
+ * Several entries may have the same name: they are the overloads of an
+ * operator, of other parameters or other kinds of arguments.  The first is
+ * called whose parameters take all that is given, and that does not return
+ * TORCH_DECLINE for what it is not meant for: torch.add of two numbers is in
+ * core.c and declines tensors, for which there is another.
+ *
+ * A tensor that is given is no stale one (see torch_memory_t), nor is one in a
+ * list that is given.  What an operator returns is
+ *     torch_tensor(g, y)        a new tensor
+ *     torch_view(g, arg[0], y)  a view of arg[0]
+ *     torch_write(t, arg[0], y) arg[0], changed in place: relu_, add_, copy_
+ *     arg[0]                    itself: contiguous, dropout
  */
 typedef torch_value_t *(*torch_builtin_fn)(torch_eval_t *t,
     torch_value_t *const *arg);
@@ -69,6 +82,20 @@ typedef struct {
     const char        *parameters;/* "self other alpha": names, by spaces */
     torch_builtin_fn   fn;
 } torch_builtin_t;
+
+extern torch_value_t  torch_declined;
+
+#define TORCH_DECLINE  (&torch_declined)
+
+/* Refuses a tensor whose memory was changed through another view of it. */
+int torch_check_fresh(torch_eval_t *t, const torch_value_t *v);
+
+/*
+ * Changes a tensor in place: v holds y now, for all who hold v.  Returns v,
+ * or NULL where the tensor is a parameter or buffer of the model.
+ */
+torch_value_t *torch_write(torch_eval_t *t, torch_value_t *v,
+    infer_value_t *y);
 
 
 /* Parses all code of the archive and reads its constants. */

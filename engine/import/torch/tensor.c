@@ -22,6 +22,7 @@ typedef struct {
 
 static int storage_dtype(infer_graph_t *g, const char *name,
     infer_dtype_t *dtype);
+static torch_value_t *state_tensor(infer_graph_t *g, infer_value_t *v);
 static int read_view(infer_graph_t *g, const torch_value_t *args, size_t least,
     view_t *v);
 static int read_ints(const torch_value_t *v, int64_t *x);
@@ -136,7 +137,7 @@ torch_rebuild_tensor(infer_graph_t *g, const torch_value_t *args)
 
     v = view_constant(g, &view);
 
-    return v != NULL ? torch_tensor(g, v) : NULL;
+    return v != NULL ? state_tensor(g, v) : NULL;
 }
 
 
@@ -166,7 +167,28 @@ torch_rebuild_qtensor(infer_graph_t *g, const torch_value_t *args)
 
     v = infer_graph_emit1(g, INFER_OP_DEQUANTIZE, &param, NULL, in, 3);
 
-    return v != NULL ? torch_tensor(g, v) : NULL;
+    return v != NULL ? state_tensor(g, v) : NULL;
+}
+
+
+static torch_value_t *
+state_tensor(infer_graph_t *g, infer_value_t *v)
+{
+    torch_value_t  *tensor;
+
+    tensor = torch_tensor(g, v);
+
+    if (tensor != NULL) {
+        tensor->memory = infer_graph_alloc(g, sizeof(*tensor->memory));
+
+        if (tensor->memory == NULL) {
+            return NULL;
+        }
+
+        tensor->memory->state = 1;
+    }
+
+    return tensor;
 }
 
 

@@ -112,8 +112,18 @@ typedef struct {
 } torch_storage_t;
 
 /*
- * Lists, dicts and objects are shared by all who hold the value, as in
- * Python; the rest never changes.
+ * The memory that a tensor shares with its views.  A write into one of them
+ * gives that one a new value of the graph; the others hold old ones, as their
+ * version tells.
+ */
+typedef struct {
+    uint64_t  version;
+    int       state;              /* it belongs to the model: not written */
+} torch_memory_t;
+
+/*
+ * Lists, dicts, objects and tensors are shared by all who hold the value, as
+ * in Python; the rest never changes.
  */
 struct torch_value_s {
     torch_kind_t  kind;
@@ -131,7 +141,11 @@ struct torch_value_s {
         torch_items_t     items;
         torch_object_t   *object;
         torch_storage_t  *storage;
-        infer_value_t    *tensor;
+        struct {
+            infer_value_t   *tensor;
+            torch_memory_t  *memory;  /* NULL: nobody shares it */
+            uint64_t         version;
+        };
     };
 };
 
@@ -141,6 +155,13 @@ torch_value_t *torch_int(infer_graph_t *g, int64_t i);
 torch_value_t *torch_float(infer_graph_t *g, double f);
 torch_value_t *torch_bool(infer_graph_t *g, int b);
 torch_value_t *torch_tensor(infer_graph_t *g, infer_value_t *tensor);
+
+/*
+ * A tensor that shares the memory of base, as view(), select(), permute() or a
+ * slice make it: what may or may not be a copy (reshape()) is taken for one.
+ */
+torch_value_t *torch_view(infer_graph_t *g, torch_value_t *base,
+    infer_value_t *tensor);
 
 /* Appends to a list, tuple or dict. */
 int torch_append(infer_graph_t *g, torch_value_t *to, torch_value_t *item);

@@ -102,6 +102,30 @@ torch_tensor(infer_graph_t *g, infer_value_t *tensor)
 }
 
 
+torch_value_t *
+torch_view(infer_graph_t *g, torch_value_t *base, infer_value_t *tensor)
+{
+    torch_value_t  *v;
+
+    v = torch_tensor(g, tensor);
+    if (v == NULL) {
+        return NULL;
+    }
+
+    if (base->memory == NULL) {
+        base->memory = infer_graph_alloc(g, sizeof(*base->memory));
+        if (base->memory == NULL) {
+            return NULL;
+        }
+    }
+
+    v->memory = base->memory;
+    v->version = base->version;
+
+    return v;
+}
+
+
 int
 torch_append(infer_graph_t *g, torch_value_t *to, torch_value_t *item)
 {
