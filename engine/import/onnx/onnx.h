@@ -186,10 +186,6 @@ int onnx_import_inputs(onnx_t *o);
  */
 infer_value_t *onnx_value(onnx_t *o, onnx_name_t *def);
 
-/* Adds a line to the summary's warnings. */
-int onnx_warn(onnx_t *o, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
 /* Hands the outputs to the graph; all nodes have been imported. */
 int onnx_import_outputs(onnx_t *o);
 

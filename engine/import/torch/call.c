@@ -25,6 +25,7 @@ static torch_value_t *argument_of(const torch_args_t *args, size_t i,
     const char *name);
 static torch_value_t *call_builtins(torch_eval_t *t, const char *name,
     const torch_args_t *args);
+static int count(torch_eval_t *t, const char *name);
 static int check_fresh(torch_eval_t *t, torch_value_t *const *v, size_t n);
 static void fail_arguments(torch_eval_t *t, const char *name,
     const torch_args_t *args);
@@ -187,7 +188,7 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
             v = call_builtin(t, b, args);
 
             if (v != TORCH_DECLINE) {
-                return v;
+                return v != NULL && i > 0 && count(t, name) != 0 ? NULL : v;
             }
         }
     }
@@ -223,6 +224,53 @@ call_builtin(torch_eval_t *t, const torch_builtin_t *builtin,
     }
 
     return used == args->n ? builtin->fn(t, arg) : TORCH_DECLINE;
+}
+
+
+/* One more call of an operator, "torch.relu", under its name "aten::relu". */
+static int
+count(torch_eval_t *t, const char *name)
+{
+    char               text[80];
+    size_t             i, space;
+    infer_op_count_t  *grown;
+
+    snprintf(text, sizeof(text), "%s%s",
+             strncmp(name, "torch.", 6) == 0 ? "aten::" : "",
+             strncmp(name, "torch.", 6) == 0 ? name + 6 : name);
+
+    for (i = 0; i < t->n_counts && strcmp(t->count[i].op, text) < 0; i++) {
+        /* void */
+    }
+
+    if (i < t->n_counts && strcmp(t->count[i].op, text) == 0) {
+        t->count[i].count++;
+        return 0;
+    }
+
+    if (t->n_counts == t->count_space) {
+        space = t->count_space ? t->count_space * 2 : 64;
+
+        grown = infer_graph_alloc(t->g, space * sizeof(*grown));
+        if (grown == NULL) {
+            return -1;
+        }
+
+        if (t->n_counts > 0) {
+            memcpy(grown, t->count, t->n_counts * sizeof(*grown));
+        }
+
+        t->count = grown;
+        t->count_space = space;
+    }
+
+    memmove(&t->count[i + 1], &t->count[i],
+            (t->n_counts++ - i) * sizeof(*t->count));
+
+    t->count[i].op = infer_graph_strdup(t->g, text, strlen(text));
+    t->count[i].count = 1;
+
+    return t->count[i].op != NULL ? 0 : -1;
 }
 
 
@@ -283,6 +331,16 @@ torch_check_fresh(torch_eval_t *t, const torch_value_t *v)
     }
 
     return 0;
+}
+
+
+int
+torch_check_training(torch_eval_t *t, const torch_value_t *training)
+{
+    return training == NULL || training->kind != TORCH_BOOL
+           || training->i == 0 ? 0
+           : torch_fail(t, "the model was traced in training mode: call "
+                        "model.eval() before torch.jit.trace");
 }
 
 

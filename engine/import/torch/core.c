@@ -17,7 +17,7 @@ torch_truth(torch_eval_t *t, const torch_value_t *v)
     case TORCH_BOOL:
     case TORCH_INT:
         if (v->batch != 0) {
-            t->follows = 1;
+            torch_follow(t);
         }
 
         return v->i + v->batch != 0;

@@ -25,8 +25,32 @@ torch_eval_init(torch_eval_t *t, infer_graph_t *g, torch_zip_t *zip)
     t->zip = zip;
     t->file = "code";
 
-    t->constants = torch_unpickle(g, zip, "constants.pkl", "constants/");
-    if (t->constants == NULL) {
+    return parse_code(t);
+}
+
+
+int
+torch_eval_start(torch_eval_t *t)
+{
+    infer_graph_t  *g = t->g;
+
+    infer_graph_clear(g);
+    g->summary.parameters = 0;
+
+    t->file = "code";
+    t->line = 0;
+    t->steps = 0;
+    t->calls = 0;
+    t->trained = 0;
+    t->follows = 0;
+    t->n_counts = 0;
+    t->zip->text = 0;
+
+    t->constants = torch_unpickle(g, t->zip, "constants.pkl", "constants/");
+    t->model = t->constants != NULL
+               ? torch_unpickle(g, t->zip, "data.pkl", "data/") : NULL;
+
+    if (t->model == NULL) {
         return -1;
     }
 
@@ -34,7 +58,11 @@ torch_eval_init(torch_eval_t *t, infer_graph_t *g, torch_zip_t *zip)
         return infer_graph_fail(g, "constants.pkl is no tuple");
     }
 
-    return parse_code(t);
+    if (t->model->kind != TORCH_OBJECT) {
+        return infer_graph_fail(g, "data.pkl is no module");
+    }
+
+    return 0;
 }
 
 
@@ -191,6 +219,17 @@ torch_find_method(const torch_eval_t *t, const torch_object_t *object,
     *method = torch_find_member(d->node, SYNTAX_FUNCTION, name);
 
     return *method != NULL ? d : NULL;
+}
+
+
+void
+torch_follow(torch_eval_t *t)
+{
+    if (!t->follows) {
+        t->follows = 1;
+        snprintf(t->why, sizeof(t->why), "%.100s:%d: a decision depends on "
+                 "the batch", t->file, t->line);
+    }
 }
 
 

@@ -32,13 +32,18 @@ typedef struct {
     torch_definition_t  *definition;  /* sorted by name */
     size_t               n_definitions;
     torch_value_t       *constants;   /* a tuple: CONSTANTS.c0, .. */
+    torch_value_t       *model;       /* an object */
+    infer_op_count_t    *count;       /* operators called, sorted by name */
+    size_t               n_counts;
+    size_t               count_space;
 
     const char          *file;        /* what is being evaluated */
     int                  line;
     size_t               steps;
     int                  calls;
     int                  trained;     /* a module was saved in training mode */
-    int                  follows;     /* a decision followed the batch */
+    int                  follows;     /* a decision followed the batch: */
+    char                 why[160];    /* where */
 } torch_eval_t;
 
 
@@ -87,6 +92,16 @@ extern torch_value_t  torch_declined;
 
 #define TORCH_DECLINE  (&torch_declined)
 
+/* A decision is made for a batch of 1, and may be another for others. */
+void torch_follow(torch_eval_t *t);
+
+/*
+ * The argument "training" of an operator: 0 where it is false.  Where it is
+ * true the model was traced in training mode, which is refused: code of a
+ * scripted one asks the module, which says that it does not train.
+ */
+int torch_check_training(torch_eval_t *t, const torch_value_t *training);
+
 /* Refuses a tensor whose memory was changed through another view of it. */
 int torch_check_fresh(torch_eval_t *t, const torch_value_t *v);
 
@@ -98,8 +113,20 @@ torch_value_t *torch_write(torch_eval_t *t, torch_value_t *v,
     infer_value_t *y);
 
 
-/* Parses all code of the archive and reads its constants. */
+/* Parses all code of the archive. */
 int torch_eval_init(torch_eval_t *t, infer_graph_t *g, torch_zip_t *zip);
+
+/*
+ * Empties the graph, and reads the model and the constants: before each
+ * evaluation, since code may change what it is given.
+ */
+int torch_eval_start(torch_eval_t *t);
+
+/*
+ * Hands the outputs to the graph: a tensor "output", items of a tuple or list
+ * "output_0", .., values of a dict and fields of a NamedTuple by their names.
+ */
+int torch_import_outputs(torch_eval_t *t, torch_value_t *result);
 
 /* These return NULL where there is none; no error is set. */
 const torch_definition_t *torch_find_definition(const torch_eval_t *t,

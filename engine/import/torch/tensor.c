@@ -171,10 +171,16 @@ torch_rebuild_qtensor(infer_graph_t *g, const torch_value_t *args)
 }
 
 
+/* One that belongs to the model. */
 static torch_value_t *
 state_tensor(infer_graph_t *g, infer_value_t *v)
 {
+    infer_dim_t     n;
     torch_value_t  *tensor;
+
+    if (v->dtype <= INFER_BF16 && infer_value_numel(v, &n) == 0) {
+        g->summary.parameters += (uint64_t) n.base;
+    }
 
     tensor = torch_tensor(g, v);
 

@@ -197,7 +197,7 @@ torch_value_t *torch_load_storage(infer_graph_t *g, const torch_zip_t *zip,
  * torch._utils._rebuild_tensor_v2(storage, offset, sizes, strides, ..) and
  * _rebuild_qtensor(.., quantizer, ..): a constant of the graph; the quantized
  * one is dequantized and keeps its integers (infer_value_t's quantized).
- * args is the tuple.
+ * args is the tuple.  The elements of floats count as parameters.
  */
 torch_value_t *torch_rebuild_tensor(infer_graph_t *g,
     const torch_value_t *args);
