@@ -5,11 +5,22 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "import/emit.h"
 #include "import/torch/eval.h"
 
 
 static const torch_builtin_t *const  tables[] = {
     torch_builtins_core,
+    torch_builtins_unary,
+    torch_builtins_elementwise,
+    torch_builtins_window,
+    torch_builtins_norm,
+    torch_builtins_reduce,
+    torch_builtins_matmul,
+    torch_builtins_shape,
+    torch_builtins_slice,
+    torch_builtins_create,
+    torch_builtins_rnn,
     NULL
 };
 
@@ -26,6 +37,8 @@ static torch_value_t *argument_of(const torch_args_t *args, size_t i,
 static torch_value_t *call_builtins(torch_eval_t *t, const char *name,
     const torch_args_t *args);
 static int count(torch_eval_t *t, const char *name);
+static torch_value_t *call_in_place(torch_eval_t *t, const char *name,
+    const torch_args_t *args);
 static int check_fresh(torch_eval_t *t, torch_value_t *const *v, size_t n);
 static void fail_arguments(torch_eval_t *t, const char *name,
     const torch_args_t *args);
@@ -178,6 +191,8 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
         return NULL;
     }
 
+    snprintf(t->place, sizeof(t->place), "%s:%d", t->file, t->line);
+
     for (size_t i = 0; tables[i] != NULL; i++) {
         for (b = tables[i]; b->name != NULL; b++) {
             if (strcmp(b->name, name) != 0) {
@@ -193,6 +208,12 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
         }
     }
 
+    if (!known && name[strlen(name) - 1] == '_' && args->n > 0
+        && args->value[0]->kind == TORCH_TENSOR)
+    {
+        return call_in_place(t, name, args);
+    }
+
     if (known) {
         fail_arguments(t, name, args);
     } else {
@@ -200,6 +221,33 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
     }
 
     return NULL;
+}
+
+
+/* torch.relu_(x): x = torch.relu(x), for all who hold x. */
+static torch_value_t *
+call_in_place(torch_eval_t *t, const char *name, const torch_args_t *args)
+{
+    char                  plain[64];
+    torch_value_t        *v;
+    infer_value_t        *y;
+    const infer_value_t  *x = args->value[0]->tensor;
+
+    snprintf(plain, sizeof(plain), "%.*s", (int) strlen(name) - 1, name);
+
+    v = call_builtins(t, plain, args);
+    if (v == NULL || v->kind != TORCH_TENSOR) {
+        return v;
+    }
+
+    y = infer_emit_cast(t->g, t->place, v->tensor, x->dtype);
+
+    if (y != NULL && y->rank != x->rank) {
+        torch_fail(t, "%s changes the shape of its operand", name);
+        return NULL;
+    }
+
+    return y != NULL ? torch_write(t, args->value[0], y) : NULL;
 }
 
 

@@ -39,6 +39,7 @@ typedef struct {
 
     const char          *file;        /* what is being evaluated */
     int                  line;
+    char                 place[160];  /* "FILE:LINE": the name of nodes */
     size_t               steps;
     int                  calls;
     int                  trained;     /* a module was saved in training mode */
@@ -162,5 +163,15 @@ int torch_truth(torch_eval_t *t, const torch_value_t *v);
 
 /* The builtins, by files. */
 extern const torch_builtin_t  torch_builtins_core[];      /* core.c */
+extern const torch_builtin_t  torch_builtins_unary[];     /* aten_*.c */
+extern const torch_builtin_t  torch_builtins_elementwise[];
+extern const torch_builtin_t  torch_builtins_window[];
+extern const torch_builtin_t  torch_builtins_norm[];
+extern const torch_builtin_t  torch_builtins_reduce[];
+extern const torch_builtin_t  torch_builtins_matmul[];
+extern const torch_builtin_t  torch_builtins_shape[];
+extern const torch_builtin_t  torch_builtins_slice[];
+extern const torch_builtin_t  torch_builtins_create[];
+extern const torch_builtin_t  torch_builtins_rnn[];
 
 #endif /* INFER_TORCH_EVAL_H */
