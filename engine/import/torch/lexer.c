@@ -179,7 +179,8 @@ start_of_line(torch_lexer_t *lexer, torch_token_t *token)
     token->line = lexer->line;
 
     if (lexer->dedents > 0) {
-        lexer->dedents--;
+        /* behind the last one the line goes on; at the end nothing does */
+        lexer->fresh = --lexer->dedents > 0 || lexer->pos == lexer->end;
         token->kind = TOKEN_DEDENT;
         return 0;
     }
