@@ -93,6 +93,9 @@ infer_value_t *aten_operand(torch_eval_t *t, const torch_value_t *v);
 int aten_promote(torch_eval_t *t, const torch_value_t *a,
     const torch_value_t *b, infer_value_t **x, infer_value_t **y);
 
+/* Of two tensors, the wider; where neither holds the other, the next. */
+infer_dtype_t aten_common(infer_dtype_t a, infer_dtype_t b);
+
 static inline int
 aten_is_float(infer_dtype_t dtype)
 {

@@ -181,23 +181,10 @@ range(torch_eval_t *t, const torch_value_t *start, const torch_value_t *end,
 
 
 static torch_value_t *
-arange_end(torch_eval_t *t, torch_value_t *const *arg)
-{
-    return range(t, NULL, arg[0], NULL, arg[1]);
-}
-
-
-static torch_value_t *
 arange(torch_eval_t *t, torch_value_t *const *arg)
 {
-    return range(t, arg[0], arg[1], NULL, arg[2]);
-}
-
-
-static torch_value_t *
-arange_step(torch_eval_t *t, torch_value_t *const *arg)
-{
-    return range(t, arg[0], arg[1], arg[2], arg[3]);
+    return arg[1] == NULL ? range(t, NULL, arg[0], NULL, arg[3])
+                          : range(t, arg[0], arg[1], arg[2], arg[3]);
 }
 
 
@@ -304,9 +291,7 @@ const torch_builtin_t  torch_builtins_create[] = {
     { "torch.new_zeros", "self size dtype" REST, new_zeros },
     { "torch.new_ones", "self size dtype" REST, new_ones },
     { "torch.new_full", "self size fill_value dtype" REST, new_full },
-    { "torch.arange", "end dtype" REST, arange_end },
-    { "torch.arange", "start end dtype" REST, arange },
-    { "torch.arange", "start end step dtype" REST, arange_step },
+    { "torch.arange", "start end step dtype" REST, arange },
     { "torch.tensor", "data dtype device requires_grad", tensor },
     { "torch.scalar_tensor", "s dtype" REST, tensor },
     { "torch.copy_", "self src non_blocking", copy_ },

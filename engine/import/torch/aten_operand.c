@@ -13,7 +13,6 @@ static infer_value_t *number_constant(torch_eval_t *t, const torch_value_t *v,
     infer_dtype_t dtype);
 static infer_dtype_t number_dtype(const torch_value_t *v);
 static int category(infer_dtype_t dtype);
-static infer_dtype_t common(infer_dtype_t a, infer_dtype_t b);
 static int priority(const torch_value_t *v);
 
 
@@ -117,7 +116,7 @@ aten_int(torch_eval_t *t, const torch_value_t *v, int64_t *x)
 int
 aten_double(torch_eval_t *t, const torch_value_t *v, double *x)
 {
-    int64_t         i;
+    int64_t         i = 0;
     infer_dim_t     n;
     infer_value_t  *y;
 
@@ -360,7 +359,7 @@ aten_promote(torch_eval_t *t, const torch_value_t *a, const torch_value_t *b,
     second = priority(b);
 
     if (first == second) {
-        dtype = common((*x)->dtype, (*y)->dtype);
+        dtype = aten_common((*x)->dtype, (*y)->dtype);
 
     } else if (first > second) {
         dtype = category((*y)->dtype) > category((*x)->dtype) ? (*y)->dtype
@@ -391,9 +390,8 @@ category(infer_dtype_t dtype)
 }
 
 
-/* Of two tensors, the wider; where neither holds the other, the next. */
-static infer_dtype_t
-common(infer_dtype_t a, infer_dtype_t b)
+infer_dtype_t
+aten_common(infer_dtype_t a, infer_dtype_t b)
 {
     static const int  width[INFER_DTYPES] = {
         [INFER_BOOL] = 0, [INFER_U8] = 1, [INFER_I8] = 2, [INFER_I16] = 3,
@@ -402,7 +400,7 @@ common(infer_dtype_t a, infer_dtype_t b)
     };
 
     if (width[a] > width[b]) {
-        return common(b, a);
+        return aten_common(b, a);
     }
 
     return a == INFER_U8 && b == INFER_I8 ? INFER_I16

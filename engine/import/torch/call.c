@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "import/emit.h"
-#include "import/torch/eval.h"
+#include "import/torch/aten.h"
 
 
 static const torch_builtin_t *const  tables[] = {
@@ -20,6 +19,7 @@ static const torch_builtin_t *const  tables[] = {
     torch_builtins_shape,
     torch_builtins_slice,
     torch_builtins_create,
+    torch_builtins_resize,
     torch_builtins_rnn,
     NULL
 };
@@ -44,6 +44,8 @@ static void fail_arguments(torch_eval_t *t, const char *name,
     const torch_args_t *args);
 static torch_value_t *call_builtin(torch_eval_t *t,
     const torch_builtin_t *builtin, const torch_args_t *args);
+static infer_value_t *put_part(torch_eval_t *t, const torch_part_t *part,
+    infer_value_t *y);
 static torch_value_t *construct(torch_eval_t *t,
     const torch_definition_t *class, const torch_args_t *args);
 
@@ -105,7 +107,7 @@ call_function(torch_eval_t *t, const char *file, const torch_node_t *f,
     t->file = caller;
     t->line = line;
 
-    return rc == 0 ? frame.result : NULL;
+    return rc >= 0 ? frame.result : NULL;
 }
 
 
@@ -240,7 +242,7 @@ call_in_place(torch_eval_t *t, const char *name, const torch_args_t *args)
         return v;
     }
 
-    y = infer_emit_cast(t->g, t->place, v->tensor, x->dtype);
+    y = aten_cast(t, v->tensor, x->dtype);
 
     if (y != NULL && y->rank != x->rank) {
         torch_fail(t, "%s changes the shape of its operand", name);
@@ -395,6 +397,9 @@ torch_check_training(torch_eval_t *t, const torch_value_t *training)
 torch_value_t *
 torch_write(torch_eval_t *t, torch_value_t *v, infer_value_t *y)
 {
+    torch_part_t   *part;
+    torch_value_t  *base;
+
     if (v->memory != NULL && v->memory->state) {
         torch_fail(t, "a parameter or buffer of the model is changed in "
                    "place, which is not supported");
@@ -403,11 +408,62 @@ torch_write(torch_eval_t *t, torch_value_t *v, infer_value_t *y)
 
     v->tensor = y;
 
-    if (v->memory != NULL) {
-        v->version = ++v->memory->version;
+    if (v->memory == NULL) {
+        return v;
     }
 
+    v->memory->version++;
+
+    /* what the view is a part of, and what that is a part of */
+    for (base = v, part = v->part; part != NULL; part = base->part) {
+        base->version = v->memory->version;
+        y = put_part(t, part, y);
+        if (y == NULL) {
+            return NULL;
+        }
+
+        base = part->base;
+        base->tensor = y;
+    }
+
+    base->version = v->memory->version;
+
     return v;
+}
+
+
+/* The base with y in the place of its part. */
+static infer_value_t *
+put_part(torch_eval_t *t, const torch_part_t *part, infer_value_t *y)
+{
+    int             n = 0, k = part->axis;
+    infer_dim_t     dim[INFER_MAX_RANK], end, rest;
+    infer_value_t  *in[3], *x = part->base->tensor;
+
+    memcpy(dim, x->dim, sizeof(dim));
+    dim[k] = part->count;
+    end.base = part->start.base + part->count.base;
+    end.batch = part->start.batch + part->count.batch;
+    rest.base = x->dim[k].base - end.base;
+    rest.batch = x->dim[k].batch - end.batch;
+
+    if (!infer_dim_is(part->start, 0)) {
+        in[n++] = aten_narrow(t, x, k, infer_dim(0), part->start);
+    }
+
+    in[n++] = aten_reshape(t, y, x->rank, dim);
+
+    if (!infer_dim_is(rest, 0)) {
+        in[n++] = aten_narrow(t, x, k, end, rest);
+    }
+
+    for (int i = 0; i < n; i++) {
+        if (in[i] == NULL) {
+            return NULL;
+        }
+    }
+
+    return aten_concat(t, in, n, k);
 }
 
 

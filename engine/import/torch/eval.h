@@ -172,6 +172,7 @@ extern const torch_builtin_t  torch_builtins_matmul[];
 extern const torch_builtin_t  torch_builtins_shape[];
 extern const torch_builtin_t  torch_builtins_slice[];
 extern const torch_builtin_t  torch_builtins_create[];
+extern const torch_builtin_t  torch_builtins_resize[];
 extern const torch_builtin_t  torch_builtins_rnn[];
 
 #endif /* INFER_TORCH_EVAL_H */
