@@ -86,7 +86,7 @@ def run(build_dir, path, form):
     model = os.path.join(path, form + ".pt")
     x = np.load(os.path.join(path, "x.npy"))
     y = np.load(os.path.join(path, "y.npy"))
-    shape = ["--input-shape", ",".join(str(n) for n in (-1,) + x.shape[1:])]
+    shape = ["--input-shape", "x".join(map(str, ("N",) + x.shape[1:]))]
 
     told = subprocess.run([infer, "inspect", model, "--json"] + shape,
                           capture_output=True, text=True)

@@ -16,7 +16,7 @@
 #define TORCH_MAX_STEPS   ((size_t) 1 << 24)
 #define TORCH_MAX_CALLS   100
 
-#define TORCH_MAX_ARGS    20
+#define TORCH_MAX_ARGS    64
 
 
 /* "__torch__.model.Net" or "__torch__.torch.nn.functional.relu" */
