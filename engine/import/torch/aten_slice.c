@@ -63,10 +63,8 @@ slice(torch_eval_t *t, torch_value_t *const *arg)
     }
 
     if (step == 1) {
-        return infer_dim_equal(count, x->dim[axis])
-               ? aten_view(t, arg[0], x)
-               : part_of(t, arg[0], aten_narrow(t, x, axis, first, count),
-                         axis, first, count);
+        return part_of(t, arg[0], aten_narrow(t, x, axis, first, count), axis,
+                       first, count);
     }
 
     memset(&p, 0, sizeof(p));
@@ -94,12 +92,30 @@ place(torch_eval_t *t, infer_dim_t dim, infer_dim_t *index)
 }
 
 
+static infer_value_t *
+gather(torch_eval_t *t, infer_value_t *x, int axis, infer_value_t *index)
+{
+    infer_param_t   p;
+    infer_value_t  *in[2] = { x, index };
+
+    if (x == NULL || index == NULL) {
+        return NULL;
+    }
+
+    memset(&p, 0, sizeof(p));
+    p.axis.axis = axis;
+
+    return aten_emit(t, INFER_OP_GATHER, &p, in, 2);
+}
+
+
+/* An index that is known is that of a gather, as other exporters have it. */
 static torch_value_t *
 select(torch_eval_t *t, torch_value_t *const *arg)
 {
     int             axis;
     infer_dim_t     index = infer_dim(0);
-    infer_value_t  *x;
+    infer_value_t  *x, *y;
 
     if (!aten_is_tensor(arg[0])) {
         return TORCH_DECLINE;
@@ -114,8 +130,11 @@ select(torch_eval_t *t, torch_value_t *const *arg)
         return NULL;
     }
 
-    return part_of(t, arg[0], aten_pick(t, x, axis, index), axis, index,
-                   infer_dim(1));
+    y = index.batch != 0 ? aten_pick(t, x, axis, index)
+        : gather(t, x, axis, infer_emit_scalar(t->g, t->place, INFER_I64,
+                                               (double) index.base));
+
+    return part_of(t, arg[0], y, axis, index, infer_dim(1));
 }
 
 
@@ -385,23 +404,6 @@ unbind(torch_eval_t *t, torch_value_t *const *arg)
     }
 
     return list;
-}
-
-
-static infer_value_t *
-gather(torch_eval_t *t, infer_value_t *x, int axis, infer_value_t *index)
-{
-    infer_param_t   p;
-    infer_value_t  *in[2] = { x, index };
-
-    if (x == NULL || index == NULL) {
-        return NULL;
-    }
-
-    memset(&p, 0, sizeof(p));
-    p.axis.axis = axis;
-
-    return aten_emit(t, INFER_OP_GATHER, &p, in, 2);
 }
 
 

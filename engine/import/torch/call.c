@@ -186,6 +186,7 @@ static torch_value_t *
 call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
 {
     int                     known = 0;
+    const char             *file;
     torch_value_t          *v;
     const torch_builtin_t  *b;
 
@@ -193,7 +194,9 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
         return NULL;
     }
 
-    snprintf(t->place, sizeof(t->place), "%s:%d", t->file, t->line);
+    file = strncmp(t->file, "code/__torch__/", 15) == 0 ? t->file + 15
+                                                        : t->file;
+    snprintf(t->place, sizeof(t->place), "%s:%d", file, t->line);
 
     for (size_t i = 0; tables[i] != NULL; i++) {
         for (b = tables[i]; b->name != NULL; b++) {
