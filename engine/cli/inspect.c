@@ -113,7 +113,11 @@ put_format(const facts_t *f)
 {
     const infer_summary_t  *sum = &f->sum;
 
-    printf("%-16s%s, opset %d", "format", sum->format, sum->opset);
+    printf("%-16s%s", "format", sum->format);
+
+    if (sum->opset != 0) {
+        printf(", opset %d", sum->opset);
+    }
 
     if (*sum->producer) {
         printf(", by ");

@@ -72,6 +72,16 @@ infer_graph_value(infer_graph_t *g, const char *name, infer_dtype_t dtype,
 }
 
 
+void
+infer_graph_clear(infer_graph_t *g)
+{
+    g->n_nodes = 0;
+    g->n_values = 0;
+    g->n_inputs = 0;
+    g->n_outputs = 0;
+}
+
+
 infer_value_t *
 infer_graph_constant(infer_graph_t *g, const char *name, infer_dtype_t dtype,
     int rank, const int64_t *dim, const void *data)

@@ -118,6 +118,12 @@ char *infer_graph_strdup(infer_graph_t *g, const char *s, size_t len);
 const void *infer_graph_map(infer_graph_t *g, const char *path,
     size_t *size);
 
+/*
+ * Drops all nodes, values, inputs and outputs, to import once more; what they
+ * were made of stays.
+ */
+void infer_graph_clear(infer_graph_t *g);
+
 /* The file that p points into, NULL where it points elsewhere. */
 const struct infer_mapping_s *infer_graph_mapping(const infer_graph_t *g,
     const void *p);

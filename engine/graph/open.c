@@ -140,8 +140,14 @@ import(infer_graph_t *g, const infer_load_options_t *options)
     }
 
     if (g->map_size >= 4 && memcmp(head, "PK\003\004", 4) == 0) {
-        return infer_graph_fail(g, "is a zip archive: TorchScript is not "
-                                "supported, export the model to ONNX");
+        return infer_import_torch(g, options);
+    }
+
+    if (g->map_size >= 2 && head[0] == '\200' && head[1] >= 2 && head[1] <= 5)
+    {
+        return infer_graph_fail(g, "is a pickle, as torch.save wrote it: it "
+                                "has no code; in Python, load the model and "
+                                "torch.jit.trace(model.eval(), x).save(..)");
     }
 
     if (g->map_size >= 8 && memcmp(head + 4, "TFL3", 4) == 0) {

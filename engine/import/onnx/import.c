@@ -3,14 +3,9 @@
  * import inputs, nodes in their order, and outputs.
  */
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "import/onnx/onnx.h"
-
-
-#define MAX_WARNINGS  16
 
 
 static int import_node(onnx_t *o, onnx_node_t *node);
@@ -219,48 +214,11 @@ warn_unused(onnx_t *o)
         name = o->g->input[i].port.name;
 
         if (!onnx_find(o, name)->used
-            && onnx_warn(o, "input \"%s\" is not used", name) != 0)
+            && infer_import_warn(o->g, "input \"%s\" is not used", name) != 0)
         {
             return -1;
         }
     }
-
-    return 0;
-}
-
-
-int
-onnx_warn(onnx_t *o, const char *fmt, ...)
-{
-    char          text[256];
-    va_list       args;
-    const char  **list;
-
-    if (o->g->summary.n_warnings == MAX_WARNINGS) {
-        return 0;
-    }
-
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-
-    list = (const char **) o->g->summary.warnings;
-
-    if (list == NULL) {
-        list = infer_graph_alloc(o->g, MAX_WARNINGS * sizeof(char *));
-        if (list == NULL) {
-            return -1;
-        }
-    }
-
-    list[o->g->summary.n_warnings] = infer_graph_strdup(o->g, text,
-                                                        strlen(text));
-    if (list[o->g->summary.n_warnings] == NULL) {
-        return -1;
-    }
-
-    o->g->summary.n_warnings++;
-    o->g->summary.warnings = list;
 
     return 0;
 }

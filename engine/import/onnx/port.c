@@ -12,16 +12,13 @@
 #define MAX_PORTS  1024
 
 
+static int check_shapes(onnx_t *o, size_t n);
 static int add_input(onnx_t *o, const onnx_port_t *port, onnx_name_t *def);
-static const infer_input_shape_t *given_shape(const onnx_t *o,
-    const char *name);
 static int input_shape(onnx_t *o, const onnx_port_t *port, infer_dim_t *dim,
     int *rank);
 static int open_dim(onnx_t *o, const onnx_port_t *port, int i, int64_t given,
     infer_dim_t *dim);
 static int named_dim(const onnx_t *o, const char *param, infer_dim_t *dim);
-static void fill_port(infer_port_t *port, const char *name,
-    infer_dtype_t dtype, int rank, const infer_dim_t *dim);
 static int compare_output(onnx_t *o, const onnx_port_t *declared,
     const infer_value_t *v);
 static int read_shape(onnx_t *o, onnx_bytes_t message, onnx_port_t *port);
@@ -143,22 +140,8 @@ onnx_import_inputs(onnx_t *o)
                                 MAX_PORTS);
     }
 
-    for (size_t i = 0; i < o->options->n_shapes; i++) {
-        if (o->options->shapes[i].name[0] == '\0') {
-            if (n == 1) {
-                continue;
-            }
-
-            return infer_graph_fail(o->g, "the model has %zu inputs: say "
-                                    "which one the shape is for", n);
-        }
-
-        def = onnx_find(o, o->options->shapes[i].name);
-
-        if (def == NULL || def->origin != ONNX_INPUT) {
-            return infer_graph_fail(o->g, "no input has the name \"%.120s\"",
-                                    o->options->shapes[i].name);
-        }
+    if (check_shapes(o, n) != 0) {
+        return -1;
     }
 
     o->g->input = infer_graph_alloc(o->g, n * sizeof(infer_graph_port_t));
@@ -180,18 +163,34 @@ onnx_import_inputs(onnx_t *o)
 }
 
 
-/*
- * A float tensor of rank 4 may be an image: its value is channels-last, so
- * that pixels can be written as they come.
- */
+static int
+check_shapes(onnx_t *o, size_t n)
+{
+    const char  **name;
+
+    name = infer_graph_alloc(o->g, (n + 1) * sizeof(*name));
+    if (name == NULL) {
+        return -1;
+    }
+
+    n = 0;
+
+    for (size_t i = 0; i < o->n_inputs; i++) {
+        if (onnx_find(o, o->input[i].name)->origin == ONNX_INPUT) {
+            name[n++] = o->input[i].name;
+        }
+    }
+
+    return infer_import_check_shapes(o->g, o->options, name, n);
+}
+
+
 static int
 add_input(onnx_t *o, const onnx_port_t *port, onnx_name_t *def)
 {
     int                  rank;
-    infer_dim_t          dim[INFER_MAX_RANK], nhwc[4];
-    onnx_node_t          node;
+    infer_dim_t          dim[INFER_MAX_RANK];
     infer_dtype_t        dtype;
-    infer_value_t       *v;
     infer_graph_port_t  *in;
 
     if (onnx_dtype(port->type, &dtype) != 0) {
@@ -204,27 +203,7 @@ add_input(onnx_t *o, const onnx_port_t *port, onnx_name_t *def)
     }
 
     in = &o->g->input[o->g->n_inputs++];
-    in->nchw = rank == 4 && dtype == INFER_F32;
-    fill_port(&in->port, port->name, dtype, rank, dim);
-
-    if (!in->nchw) {
-        in->value = def->value = infer_graph_value(o->g, port->name, dtype,
-                                                   rank, dim);
-        return def->value == NULL ? -1 : 0;
-    }
-
-    nhwc[0] = dim[0];
-    nhwc[1] = dim[2];
-    nhwc[2] = dim[3];
-    nhwc[3] = dim[1];
-
-    memset(&node, 0, sizeof(node));
-    node.name = port->name;
-    node.op = "input";
-
-    v = infer_graph_value(o->g, port->name, dtype, rank, nhwc);
-    in->value = v;
-    def->value = onnx_channels_first(o, &node, v);
+    def->value = infer_import_input(o->g, in, port->name, dtype, rank, dim);
 
     return def->value == NULL ? -1 : 0;
 }
@@ -238,7 +217,7 @@ input_shape(onnx_t *o, const onnx_port_t *port, infer_dim_t *dim, int *rank)
     int64_t                     n;
     const infer_input_shape_t  *given;
 
-    given = given_shape(o, port->name);
+    given = infer_import_shape(o->options, port->name);
     *rank = port->rank != -1 ? port->rank : given != NULL ? given->rank : -1;
 
     if (*rank == -1) {
@@ -275,21 +254,6 @@ input_shape(onnx_t *o, const onnx_port_t *port, infer_dim_t *dim, int *rank)
     }
 
     return 0;
-}
-
-
-static const infer_input_shape_t *
-given_shape(const onnx_t *o, const char *name)
-{
-    for (size_t i = 0; i < o->options->n_shapes; i++) {
-        if (o->options->shapes[i].name[0] == '\0'
-            || strcmp(o->options->shapes[i].name, name) == 0)
-        {
-            return &o->options->shapes[i];
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -345,7 +309,7 @@ named_dim(const onnx_t *o, const char *param, infer_dim_t *dim)
 
     for (size_t i = 0; i < o->n_inputs; i++) {
         port = &o->input[i];
-        given = given_shape(o, port->name);
+        given = infer_import_shape(o->options, port->name);
 
         for (int d = 0; d < port->rank; d++) {
             if (port->dim[d].param == NULL
@@ -368,20 +332,6 @@ named_dim(const onnx_t *o, const char *param, infer_dim_t *dim)
     *dim = (infer_dim_t) { 0, 1 };
 
     return batch ? 0 : -1;
-}
-
-
-static void
-fill_port(infer_port_t *port, const char *name, infer_dtype_t dtype,
-    int rank, const infer_dim_t *dim)
-{
-    port->name = name;
-    port->dtype = dtype;
-    port->rank = rank;
-
-    for (int i = 0; i < rank; i++) {
-        port->dim[i] = dim[i].batch != 0 ? INFER_BATCH : dim[i].base;
-    }
 }
 
 
@@ -413,8 +363,7 @@ onnx_import_outputs(onnx_t *o)
             return -1;
         }
 
-        fill_port(&out->port, port->name, out->value->dtype, out->value->rank,
-                  out->value->dim);
+        infer_import_output(out, port->name, out->value);
 
         if (compare_output(o, port, out->value) != 0) {
             return -1;
@@ -440,6 +389,7 @@ compare_output(onnx_t *o, const onnx_port_t *declared, const infer_value_t *v)
                || declared->dim[i].value == v->dim[i].base;
     }
 
-    return same ? 0 : onnx_warn(o, "output \"%s\" is not what the file "
-                                "declares", declared->name);
+    return same ? 0
+           : infer_import_warn(o->g, "output \"%s\" is not what the file "
+                               "declares", declared->name);
 }

@@ -1,0 +1,665 @@
+/*
+ * The evaluator: statements and expressions.
+ */
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "import/torch/eval.h"
+
+
+static int run_statement(torch_frame_t *frame, const torch_node_t *n);
+static int run_if(torch_frame_t *frame, const torch_node_t *n);
+static int run_while(torch_frame_t *frame, const torch_node_t *n);
+static int run_for(torch_frame_t *frame, const torch_node_t *n);
+static int assign(torch_frame_t *frame, const torch_node_t *target,
+    torch_value_t *v);
+static int assign_item(torch_frame_t *frame, const torch_node_t *target,
+    torch_value_t *v);
+static torch_value_t *eval_items(torch_frame_t *frame, const torch_node_t *n,
+    torch_kind_t kind);
+static torch_value_t *eval_name(torch_frame_t *frame, const torch_node_t *n);
+static torch_value_t *eval_attr(torch_frame_t *frame, const torch_node_t *n);
+static torch_value_t *attribute(torch_eval_t *t, torch_value_t *v,
+    const char *name);
+static torch_value_t *constant(torch_eval_t *t, const char *name);
+static torch_value_t *eval_subscript(torch_frame_t *frame,
+    const torch_node_t *n);
+static torch_value_t *eval_call(torch_frame_t *frame, const torch_node_t *n);
+static torch_value_t *call_name(torch_frame_t *frame, const torch_node_t *n);
+static int eval_args(torch_frame_t *frame, const torch_node_t *n, size_t first,
+    torch_args_t *args);
+static torch_value_t *special_form(torch_frame_t *frame, const torch_node_t *n,
+    const char *name, int *is_special);
+static int has_type(const torch_value_t *v, const torch_node_t *type);
+static int dotted(const torch_node_t *n, char *name, size_t size);
+static int is_global(const char *name);
+
+
+/* ---- statements ------------------------------------------------------- */
+
+int
+torch_run_block(torch_frame_t *frame, const torch_node_t *block)
+{
+    int  rc = 0;
+
+    for (size_t i = 0; i < block->n && rc == 0; i++) {
+        frame->t->line = block->child[i]->line;
+        rc = run_statement(frame, block->child[i]);
+    }
+
+    return rc < 0 ? -1 : frame->result != NULL;
+}
+
+
+static int
+run_statement(torch_frame_t *frame, const torch_node_t *n)
+{
+    torch_value_t  *v;
+
+    if (++frame->t->steps > TORCH_MAX_STEPS) {
+        return torch_fail(frame->t, "the code runs for too long");
+    }
+
+    switch (n->kind) {
+
+    case SYNTAX_ASSIGN:
+        v = torch_eval(frame, n->child[1]);
+        return v != NULL ? assign(frame, n->child[0], v) : -1;
+
+    case SYNTAX_ANNOTATION:
+        v = n->n > 1 ? torch_eval(frame, n->child[1]) : NULL;
+        return n->n < 2 ? 0
+               : v == NULL ? -1
+               : torch_set_attr(frame->t->g, &frame->names, n->name, v);
+
+    case SYNTAX_EVAL:
+        return torch_eval(frame, n->child[0]) != NULL ? 0 : -1;
+
+    case SYNTAX_RETURN:
+        frame->result = n->n > 0 ? torch_eval(frame, n->child[0])
+                                 : torch_new(frame->t->g, TORCH_NONE);
+        return frame->result != NULL ? 1 : -1;
+
+    case SYNTAX_PASS:
+        return 0;
+
+    case SYNTAX_IF:
+        return run_if(frame, n);
+
+    case SYNTAX_WHILE:
+        return run_while(frame, n);
+
+    case SYNTAX_FOR:
+        return run_for(frame, n);
+
+    default:
+        return torch_fail(frame->t, "a statement that TorchScript does not "
+                          "write");
+    }
+}
+
+
+static int
+run_if(torch_frame_t *frame, const torch_node_t *n)
+{
+    int             truth;
+    torch_value_t  *v;
+
+    v = torch_eval(frame, n->child[0]);
+    truth = v != NULL ? torch_truth(frame->t, v) : -1;
+
+    if (truth < 0) {
+        return -1;
+    }
+
+    if (truth == 0 && n->n < 3) {
+        return 0;
+    }
+
+    return torch_run_block(frame, n->child[truth ? 1 : 2]);
+}
+
+
+static int
+run_while(torch_frame_t *frame, const torch_node_t *n)
+{
+    int             rc, truth;
+    torch_value_t  *v;
+
+    for ( ;; ) {
+        if (++frame->t->steps > TORCH_MAX_STEPS) {
+            return torch_fail(frame->t, "the code runs for too long");
+        }
+
+        frame->t->line = n->line;
+        v = torch_eval(frame, n->child[0]);
+        truth = v != NULL ? torch_truth(frame->t, v) : -1;
+
+        if (truth <= 0) {
+            return truth;
+        }
+
+        rc = torch_run_block(frame, n->child[1]);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+}
+
+
+/* over what range() gives, or over a list or tuple */
+static int
+run_for(torch_frame_t *frame, const torch_node_t *n)
+{
+    int             rc = 0;
+    torch_value_t  *v;
+
+    v = torch_eval(frame, n->child[1]);
+
+    if (v == NULL) {
+        return -1;
+    }
+
+    if (v->kind != TORCH_LIST && v->kind != TORCH_TUPLE) {
+        return torch_fail(frame->t, "a loop over a %s is not supported",
+                          torch_kind_name(v->kind));
+    }
+
+    for (size_t i = 0; i < v->items.n && rc == 0; i++) {
+        if (++frame->t->steps > TORCH_MAX_STEPS) {
+            return torch_fail(frame->t, "the code runs for too long");
+        }
+
+        rc = assign(frame, n->child[0], v->items.item[i]);
+        rc = rc == 0 ? torch_run_block(frame, n->child[2]) : rc;
+    }
+
+    return rc;
+}
+
+
+static int
+assign(torch_frame_t *frame, const torch_node_t *target, torch_value_t *v)
+{
+    torch_value_t  *object;
+
+    switch (target->kind) {
+
+    case SYNTAX_NAME:
+        return torch_set_attr(frame->t->g, &frame->names, target->name, v);
+
+    case SYNTAX_ATTR:
+        object = torch_eval(frame, target->child[0]);
+
+        if (object == NULL || object->kind != TORCH_OBJECT) {
+            return object == NULL ? -1
+                   : torch_fail(frame->t, "an attribute of a %s is set",
+                                torch_kind_name(object->kind));
+        }
+
+        return torch_set_attr(frame->t->g, object->object, target->name, v);
+
+    case SYNTAX_SUBSCRIPT:
+        return assign_item(frame, target, v);
+
+    case SYNTAX_TUPLE:
+        if ((v->kind != TORCH_TUPLE && v->kind != TORCH_LIST)
+            || v->items.n != target->n)
+        {
+            return torch_fail(frame->t, "a %s is not %zu values",
+                              torch_kind_name(v->kind), target->n);
+        }
+
+        for (size_t i = 0; i < target->n; i++) {
+            if (assign(frame, target->child[i], v->items.item[i]) != 0) {
+                return -1;
+            }
+        }
+
+        return 0;
+
+    default:
+        return torch_fail(frame->t, "an assignment that TorchScript does not "
+                          "write");
+    }
+}
+
+
+/* a[i] = v is torch._set_item(a, i, v) */
+static int
+assign_item(torch_frame_t *frame, const torch_node_t *target, torch_value_t *v)
+{
+    torch_args_t  args = { .n = 3 };
+
+    if (target->n != 2) {
+        return torch_fail(frame->t, "an assignment that TorchScript does not "
+                          "write");
+    }
+
+    args.value[0] = torch_eval(frame, target->child[0]);
+    args.value[1] = args.value[0] != NULL ? torch_eval(frame, target->child[1])
+                                          : NULL;
+    args.value[2] = v;
+
+    return args.value[1] != NULL
+           && torch_call_named(frame->t, "torch._set_item", &args) != NULL
+           ? 0 : -1;
+}
+
+
+/* ---- expressions ------------------------------------------------------ */
+
+torch_value_t *
+torch_eval(torch_frame_t *frame, const torch_node_t *n)
+{
+    infer_graph_t  *g = frame->t->g;
+
+    if (++frame->t->steps > TORCH_MAX_STEPS) {
+        torch_fail(frame->t, "the code runs for too long");
+        return NULL;
+    }
+
+    switch (n->kind) {
+
+    case SYNTAX_NAME:
+        return eval_name(frame, n);
+
+    case SYNTAX_INT:
+        return torch_int(g, n->i);
+
+    case SYNTAX_FLOAT:
+        return torch_float(g, n->f);
+
+    case SYNTAX_STRING:
+        return torch_string(g, n->name, n->len);
+
+    case SYNTAX_NONE:
+        return torch_new(g, TORCH_NONE);
+
+    case SYNTAX_BOOL:
+        return torch_bool(g, n->i != 0);
+
+    case SYNTAX_ATTR:
+        return eval_attr(frame, n);
+
+    case SYNTAX_CALL:
+        return eval_call(frame, n);
+
+    case SYNTAX_SUBSCRIPT:
+        return eval_subscript(frame, n);
+
+    case SYNTAX_TUPLE:
+        return eval_items(frame, n, TORCH_TUPLE);
+
+    case SYNTAX_LIST:
+        return eval_items(frame, n, TORCH_LIST);
+
+    case SYNTAX_DICT:
+        return eval_items(frame, n, TORCH_DICT);
+
+    default:
+        torch_fail(frame->t, "an expression that TorchScript does not write");
+        return NULL;
+    }
+}
+
+
+static torch_value_t *
+eval_items(torch_frame_t *frame, const torch_node_t *n, torch_kind_t kind)
+{
+    torch_value_t  *v, *item;
+
+    v = torch_new(frame->t->g, kind);
+
+    for (size_t i = 0; i < n->n && v != NULL; i++) {
+        item = torch_eval(frame, n->child[i]);
+
+        if (item == NULL || torch_append(frame->t->g, v, item) != 0) {
+            return NULL;
+        }
+    }
+
+    return v;
+}
+
+
+static torch_value_t *
+eval_name(torch_frame_t *frame, const torch_node_t *n)
+{
+    torch_value_t  *v;
+
+    v = torch_attr(&frame->names, n->name);
+
+    if (v == NULL && (strcmp(n->name, "inf") == 0
+                      || strcmp(n->name, "nan") == 0))
+    {
+        return torch_float(frame->t->g, strtod(n->name, NULL));
+    }
+
+    if (v == NULL) {
+        torch_fail(frame->t, "%s is not defined", n->name);
+    }
+
+    return v;
+}
+
+
+static torch_value_t *
+eval_attr(torch_frame_t *frame, const torch_node_t *n)
+{
+    char            name[1024];
+    torch_value_t  *v;
+
+    if (n->child[0]->kind == SYNTAX_NAME
+        && strcmp(n->child[0]->name, "CONSTANTS") == 0)
+    {
+        return constant(frame->t, n->name);
+    }
+
+    /* the name of a function, which may be called later */
+    if (dotted(n, name, sizeof(name)) && is_global(name)) {
+        v = torch_string(frame->t->g, name, strlen(name));
+
+        if (v != NULL) {
+            v->kind = TORCH_GLOBAL;
+        }
+
+        return v;
+    }
+
+    v = torch_eval(frame, n->child[0]);
+
+    return v != NULL ? attribute(frame->t, v, n->name) : NULL;
+}
+
+
+/* "a.b.c" where all of it is names; 0 where it is not */
+static int
+dotted(const torch_node_t *n, char *name, size_t size)
+{
+    size_t  len;
+
+    if (n->kind == SYNTAX_NAME) {
+        return (size_t) snprintf(name, size, "%s", n->name) < size;
+    }
+
+    if (n->kind != SYNTAX_ATTR || !dotted(n->child[0], name, size)) {
+        return 0;
+    }
+
+    len = strlen(name);
+
+    return (size_t) snprintf(name + len, size - len, ".%s", n->name)
+           < size - len;
+}
+
+
+static int
+is_global(const char *name)
+{
+    return strncmp(name, "__torch__.", 10) == 0
+           || strncmp(name, "torch.", 6) == 0
+           || strncmp(name, "ops.", 4) == 0;
+}
+
+
+/*
+ * An attribute, or a value that stands in the class.  A model is evaluated as
+ * it answers requests: what was saved in training mode is not in it now.
+ */
+static torch_value_t *
+attribute(torch_eval_t *t, torch_value_t *v, const char *name)
+{
+    torch_frame_t              frame = { .t = t };
+    torch_value_t             *found;
+    const torch_node_t        *n;
+    const torch_definition_t  *d;
+
+    if (v->kind != TORCH_OBJECT) {
+        torch_fail(t, "a %s has no attribute %s", torch_kind_name(v->kind),
+                   name);
+        return NULL;
+    }
+
+    found = torch_attr(v->object, name);
+
+    if (found != NULL && strcmp(name, "training") == 0
+        && found->kind == TORCH_BOOL)
+    {
+        t->trained |= found->i != 0;
+        return torch_bool(t->g, 0);
+    }
+
+    if (found != NULL) {
+        return found;
+    }
+
+    d = v->object->class_name != NULL
+        ? torch_find_definition(t, v->object->class_name) : NULL;
+    n = d != NULL && d->node->kind == SYNTAX_CLASS
+        ? torch_find_member(d->node, SYNTAX_ANNOTATION, name) : NULL;
+
+    if (n != NULL && n->n > 1) {
+        return torch_eval(&frame, n->child[1]);
+    }
+
+    torch_fail(t, "%s has no attribute %s",
+               v->object->class_name != NULL ? v->object->class_name
+                                             : "the object", name);
+    return NULL;
+}
+
+
+/* "c12": the twelfth of constants.pkl */
+static torch_value_t *
+constant(torch_eval_t *t, const char *name)
+{
+    char           *end;
+    unsigned long   i;
+
+    i = name[0] == 'c' ? strtoul(name + 1, &end, 10) : ULONG_MAX;
+
+    if (i >= t->constants->items.n || *end != '\0') {
+        torch_fail(t, "there is no constant %s", name);
+        return NULL;
+    }
+
+    return t->constants->items.item[i];
+}
+
+
+/* a[i] is torch.__getitem__(a, i) */
+static torch_value_t *
+eval_subscript(torch_frame_t *frame, const torch_node_t *n)
+{
+    torch_args_t  args;
+
+    return eval_args(frame, n, 0, &args) == 0
+           ? torch_call_named(frame->t, "torch.__getitem__", &args) : NULL;
+}
+
+
+static torch_value_t *
+eval_call(torch_frame_t *frame, const torch_node_t *n)
+{
+    char                 name[1024];
+    torch_args_t         args;
+    torch_value_t       *v;
+    const torch_node_t  *callee = n->child[0];
+
+    if (callee->kind == SYNTAX_NAME) {
+        return call_name(frame, n);
+    }
+
+    if (dotted(callee, name, sizeof(name)) && is_global(name)) {
+        return eval_args(frame, n, 1, &args) == 0
+               ? torch_call_named(frame->t, name, &args) : NULL;
+    }
+
+    if (callee->kind != SYNTAX_ATTR) {
+        torch_fail(frame->t, "a call that TorchScript does not write");
+        return NULL;
+    }
+
+    v = torch_eval(frame, callee->child[0]);
+
+    if (v == NULL || eval_args(frame, n, 1, &args) != 0) {
+        return NULL;
+    }
+
+    if (v->kind != TORCH_OBJECT) {
+        torch_fail(frame->t, "method %s of a %s", callee->name,
+                   torch_kind_name(v->kind));
+        return NULL;
+    }
+
+    return torch_call_method(frame->t, v, callee->name, &args);
+}
+
+
+/* A local name that holds a function, or int(), range(), ... */
+static torch_value_t *
+call_name(torch_frame_t *frame, const torch_node_t *n)
+{
+    int            is_special;
+    const char    *name = n->child[0]->name;
+    torch_args_t   args;
+    torch_value_t *v;
+
+    v = torch_attr(&frame->names, name);
+
+    if (v == NULL) {
+        v = special_form(frame, n, name, &is_special);
+
+        if (is_special) {
+            return v;
+        }
+
+    } else if (v->kind == TORCH_GLOBAL) {
+        name = v->string.s;
+
+    } else {
+        torch_fail(frame->t, "%s is called, but is a %s", name,
+                   torch_kind_name(v->kind));
+        return NULL;
+    }
+
+    return eval_args(frame, n, 1, &args) == 0
+           ? torch_call_named(frame->t, name, &args) : NULL;
+}
+
+
+/* The arguments behind n's first children. */
+static int
+eval_args(torch_frame_t *frame, const torch_node_t *n, size_t first,
+    torch_args_t *args)
+{
+    const torch_node_t  *c;
+
+    memset(args, 0, sizeof(*args));
+
+    if (n->n - first > TORCH_MAX_ARGS) {
+        return torch_fail(frame->t, "a call has too many arguments");
+    }
+
+    for (size_t i = first; i < n->n; i++) {
+        c = n->child[i];
+
+        if (c->kind == SYNTAX_KEYWORD) {
+            args->name[args->n] = c->name;
+            c = c->child[0];
+        }
+
+        args->value[args->n] = torch_eval(frame, c);
+
+        if (args->value[args->n++] == NULL) {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* What looks like a call, but is given a type. */
+static torch_value_t *
+special_form(torch_frame_t *frame, const torch_node_t *n, const char *name,
+    int *is_special)
+{
+    torch_value_t  *v;
+
+    *is_special = 1;
+
+    if (n->n == 3 && (strcmp(name, "annotate") == 0
+                      || strcmp(name, "unchecked_cast") == 0))
+    {
+        return torch_eval(frame, n->child[2]);
+    }
+
+    if (n->n == 2 && strcmp(name, "uninitialized") == 0) {
+        return torch_new(frame->t->g, TORCH_NONE);
+    }
+
+    if (n->n == 3 && strcmp(name, "getattr") == 0
+        && n->child[2]->kind == SYNTAX_STRING)
+    {
+        v = torch_eval(frame, n->child[1]);
+        return v != NULL ? attribute(frame->t, v, n->child[2]->name) : NULL;
+    }
+
+    if (n->n == 3 && strcmp(name, "isinstance") == 0) {
+        v = torch_eval(frame, n->child[1]);
+        return v != NULL ? torch_bool(frame->t->g,
+                                      has_type(v, n->child[2])) : NULL;
+    }
+
+    *is_special = 0;
+
+    return NULL;
+}
+
+
+/* The types that isinstance() is asked about; a tuple of them: any. */
+static int
+has_type(const torch_value_t *v, const torch_node_t *type)
+{
+    size_t  i;
+
+    static const struct {
+        const char    *name;
+        torch_kind_t   kind;
+    } types[] = {
+        { "Tensor", TORCH_TENSOR }, { "int", TORCH_INT },
+        { "float", TORCH_FLOAT }, { "bool", TORCH_BOOL },
+        { "str", TORCH_STRING }, { "List", TORCH_LIST },
+        { "Tuple", TORCH_TUPLE }, { "Dict", TORCH_DICT },
+        { "NoneType", TORCH_NONE }
+    };
+
+    if (type->kind == SYNTAX_TUPLE || type->kind == SYNTAX_LIST) {
+        for (i = 0; i < type->n; i++) {
+            if (has_type(v, type->child[i])) {
+                return 1;
+            }
+        }
+
+        return 0;
+    }
+
+    if (type->kind == SYNTAX_SUBSCRIPT) {
+        type = type->child[0];
+    }
+
+    for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (type->kind == SYNTAX_NAME
+            && strcmp(type->name, types[i].name) == 0)
+        {
+            return v->kind == types[i].kind;
+        }
+    }
+
+    return 0;
+}

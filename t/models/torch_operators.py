@@ -1,0 +1,258 @@
+#!/usr/bin/python3
+"""Operators of TorchScript against PyTorch, one small function each.
+
+    torch_operators.py BUILD [PATTERN]
+
+Each is traced for a batch of 1, saved, and run by BUILD/infer on a batch of 3:
+what it gives must be PyTorch's in shape and dtype, and to 1e-5 of the largest.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+TOLERANCE = 1e-5
+IMAGE = (6, 8, 10)
+ROWS = (12,)
+
+
+def parameter(*shape):
+    rng = np.random.default_rng(sum(shape))
+    return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+
+
+def write_part(x):
+    y = x * 1
+    y[:, 1:3, 2] = 7
+    y[:, 0] += x[:, 1]
+    return y
+
+
+def write_view(x):
+    y = x * 1
+    y[:, 2].mul_(3)
+    return y + y[:, 2:3]
+
+
+def argmaxes(x):
+    return x.argmax(1).float() + x.argmax(-1, keepdim=True).sum(2)
+
+
+# name: (shape without the batch, function)
+CASES = {
+    "relu": (IMAGE, torch.relu),
+    "relu_": (IMAGE, lambda x: (x * 2).relu_()),
+    "relu6": (IMAGE, lambda x: F.relu6(4 * x)),
+    "hardtanh": (IMAGE, lambda x: F.hardtanh(x, -0.5, 0.7)),
+    "leaky_relu": (IMAGE, lambda x: F.leaky_relu(x, 0.2)),
+    "prelu": (IMAGE, lambda x: F.prelu(x, parameter(6))),
+    "prelu_one": (IMAGE, lambda x: F.prelu(x, parameter(1))),
+    "elu": (IMAGE, lambda x: F.elu(x, 0.7)),
+    "celu": (IMAGE, lambda x: F.celu(x, 0.7)),
+    "selu": (IMAGE, F.selu),
+    "sigmoid": (IMAGE, torch.sigmoid),
+    "hardsigmoid": (IMAGE, lambda x: F.hardsigmoid(4 * x)),
+    "silu": (IMAGE, F.silu),
+    "hardswish": (IMAGE, lambda x: F.hardswish(4 * x)),
+    "gelu": (IMAGE, F.gelu),
+    "gelu_tanh": (IMAGE, lambda x: F.gelu(x, approximate="tanh")),
+    "mish": (IMAGE, F.mish),
+    "softplus": (IMAGE, lambda x: F.softplus(10 * x)),
+    "softplus_beta": (IMAGE, lambda x: F.softplus(x, 3, 15)),
+    "logsigmoid": (IMAGE, F.logsigmoid),
+    "tanh": (IMAGE, torch.tanh),
+    "exp_log": (IMAGE, lambda x: torch.log(torch.exp(x) + 1)),
+    "sqrt_rsqrt": (IMAGE, lambda x: torch.sqrt(x.abs()) + (x.abs() + 1).rsqrt()),
+    "floor_ceil": (IMAGE, lambda x: torch.floor(x) + torch.ceil(3 * x)),
+    "erf": (IMAGE, torch.erf),
+    "clamp": (IMAGE, lambda x: x.clamp(-0.3, 0.4)),
+    "clamp_min": (IMAGE, lambda x: x.clamp(min=0.1) + x.clamp_max(0.5)),
+    "clamp_tensor": (IMAGE, lambda x: torch.clamp(x, min=parameter(8, 10))),
+    "softmax": (IMAGE, lambda x: F.softmax(x, 1) + F.log_softmax(x, -1)),
+    "add_alpha": (IMAGE, lambda x: torch.add(x, x * x, alpha=2) - 3),
+    "sub_alpha": (IMAGE, lambda x: torch.sub(x, parameter(10), alpha=0.5)),
+    "rsub": (IMAGE, lambda x: 1 - x),
+    "div": (IMAGE, lambda x: x / 3 + 2 / (x.abs() + 1)),
+    "div_floor": (IMAGE, lambda x: torch.div(x, 0.3, rounding_mode="floor")),
+    "remainder": (IMAGE, lambda x: torch.remainder(x, 0.7)),
+    "pow": (IMAGE, lambda x: x ** 2 + x.abs() ** 1.5 + 2 ** x),
+    "min_max": (IMAGE, lambda x: torch.maximum(x, parameter(10))
+                + torch.minimum(x, x * 2) + torch.max(x, -x)),
+    "compare": (IMAGE, lambda x: (x > 0.2).float() + (x <= x * 2)
+                + (x != x) * 3),
+    "where": (IMAGE, lambda x: torch.where(x > 0, x, x * 0.1)),
+    "masked_fill": (IMAGE, lambda x: x.masked_fill(x < 0, -5.0)),
+    "logical": (IMAGE, lambda x: ((x > 0) & (x < 1) | (x < -1)).float()),
+    "addcmul": (IMAGE, lambda x: torch.addcmul(x, x, parameter(10),
+                                               value=0.3)),
+    "int_arithmetic": (IMAGE, lambda x: (x * 10).long() // 3
+                       + (x * 7).int() % 4),
+    "int_times_float": (IMAGE, lambda x: (x * 10).int() * 1.5),
+    "to": (IMAGE, lambda x: x.to(torch.int64).to(x.dtype).type_as(x) + x),
+    "conv1d": ((6, 20), lambda x: F.conv1d(x, parameter(4, 3, 3),
+                                           parameter(4), 2, 1, 1, 2)),
+    "conv2d": (IMAGE, lambda x: F.conv2d(x, parameter(8, 6, 3, 3), None,
+                                         (1, 2), (1, 0), (2, 1))),
+    "conv2d_same": (IMAGE, lambda x: F.conv2d(x, parameter(8, 6, 4, 3),
+                                              parameter(8),
+                                              padding="same")),
+    "conv3d": ((2, 5, 6, 7), lambda x: F.conv3d(x, parameter(4, 2, 2, 3, 3),
+                                                parameter(4))),
+    "batch_norm": (IMAGE, lambda x: F.batch_norm(
+        x, parameter(6), parameter(6).abs(), parameter(6), None)),
+    "batch_norm_rows": (ROWS, lambda x: F.batch_norm(
+        x, parameter(12), parameter(12).abs() + 1, None, parameter(12))),
+    "layer_norm": (IMAGE, lambda x: F.layer_norm(x, (8, 10),
+                                                 parameter(8, 10))),
+    "group_norm": (IMAGE, lambda x: F.group_norm(x, 3, parameter(6),
+                                                 parameter(6))),
+    "instance_norm": (IMAGE, lambda x: F.instance_norm(
+        x, weight=parameter(6), bias=parameter(6))),
+    "normalize": (IMAGE, lambda x: F.normalize(x, dim=1)),
+    "dropout": (IMAGE, lambda x: F.dropout(x, 0.5, False) + 1),
+    "max_pool": (IMAGE, lambda x: F.max_pool2d(x, 3, 2, 1)),
+    "max_pool_ceil": (IMAGE, lambda x: F.max_pool2d(x, 3, 2,
+                                                    ceil_mode=True)),
+    "max_pool1d": ((6, 20), lambda x: F.max_pool1d(x, 3)),
+    "max_pool_indices": (IMAGE, lambda x: F.max_pool2d(
+        x, 2, return_indices=True)[0]),
+    "avg_pool": (IMAGE, lambda x: F.avg_pool2d(x, 3, 1, 1)),
+    "avg_pool_excluded": (IMAGE, lambda x: F.avg_pool2d(
+        x, 3, 2, 1, count_include_pad=False)),
+    "adaptive_avg_1": (IMAGE, lambda x: F.adaptive_avg_pool2d(x, 1)),
+    "adaptive_avg_even": (IMAGE, lambda x: F.adaptive_avg_pool2d(x, (4, 5))),
+    "adaptive_avg_uneven": (IMAGE, lambda x: F.adaptive_avg_pool2d(x, 3)),
+    "adaptive_avg_larger": (IMAGE, lambda x: F.adaptive_avg_pool2d(
+        x, (11, None))),
+    "adaptive_max": (IMAGE, lambda x: F.adaptive_max_pool2d(x, (3, 4))),
+    "linear": (ROWS, lambda x: F.linear(x, parameter(5, 12), parameter(5))),
+    "linear_rank_4": (IMAGE, lambda x: F.linear(x, parameter(5, 10))),
+    "matmul": (IMAGE, lambda x: torch.matmul(x, x.transpose(-1, -2))),
+    "matmul_weight": (IMAGE, lambda x: x @ parameter(10, 3)),
+    "bmm": ((5, 6), lambda x: torch.bmm(x, x.permute(0, 2, 1))),
+    "addmm": (ROWS, lambda x: torch.addmm(parameter(4), x, parameter(12, 4),
+                                          beta=0.5, alpha=2)),
+    "baddbmm": ((5, 6), lambda x: torch.baddbmm(
+        x[:, :, :5], x, x.transpose(1, 2), beta=0.5, alpha=0.25)),
+    "view": (IMAGE, lambda x: x.view(-1, 6, 80).transpose(1, 2)),
+    "flatten": (IMAGE, lambda x: x.flatten(1) + x.reshape(x.shape[0], -1)),
+    "unflatten": (ROWS, lambda x: x.view(-1, 3, 4).flatten(0, 1)),
+    "squeeze": (IMAGE, lambda x: x.unsqueeze(1).unsqueeze(-1).squeeze(-1)),
+    "permute": (IMAGE, lambda x: x.permute(0, 2, 3, 1).contiguous()),
+    "expand": (ROWS, lambda x: x[:, None].expand(-1, 4, 12)
+               + x[:, :, None].repeat(1, 1, 1).transpose(1, 2)),
+    "repeat": (ROWS, lambda x: x.repeat(1, 3)),
+    "cat": (IMAGE, lambda x: torch.cat([x, x * 2, x[:, :1]], 1)),
+    "stack": (ROWS, lambda x: torch.stack([x, x + 1], -1)),
+    "chunk": (IMAGE, lambda x: sum(x.chunk(3, 1))),
+    "split": (IMAGE, lambda x: torch.cat(x.split([1, 5], 1)[::-1], 1)
+              * x.split(4, 1)[1][:, :1]),
+    "unbind": (IMAGE, lambda x: x.unbind(1)[2] + x.unbind(1)[-1]),
+    "slice": (IMAGE, lambda x: x[:, 1:-1, ::2, 3]),
+    "narrow": (IMAGE, lambda x: x.narrow(1, 2, 3)),
+    "index": (IMAGE, lambda x: x[:, torch.tensor([3, 0, -1])]),
+    "index_two": (IMAGE, lambda x: x[:, torch.tensor([3, 0, -1]),
+                                     torch.tensor([1, -2, 0])]),
+    "index_select": (IMAGE, lambda x: x.index_select(
+        2, torch.tensor([3, 1]))),
+    "embedding": (ROWS, lambda x: F.embedding(
+        (x.abs() * 2).long().clamp(max=4), parameter(5, 3))),
+    "roll": (IMAGE, lambda x: torch.roll(x, (3, -2), (1, 3))),
+    "flip": (IMAGE, lambda x: x.flip(1, 3)),
+    "pad": (IMAGE, lambda x: F.pad(x, (1, 2, 0, 3), value=0.5)),
+    "pad_reflect": (IMAGE, lambda x: F.pad(x, (1, 2, 2, 3), "reflect")),
+    "pad_replicate": (IMAGE, lambda x: F.pad(x, (1, 2, 2, 3), "replicate")),
+    "mean": (IMAGE, lambda x: x.mean((2, 3)) + x.mean(-1).mean(-1)),
+    "mean_rows": (ROWS, lambda x: x.mean(1, keepdim=True)),
+    "sum": (IMAGE, lambda x: x.sum(1) + (x > 0).sum(1)),
+    "amax": (IMAGE, lambda x: x.amax((1, 2)) - x.amin((1, 2))),
+    "max_along": (IMAGE, lambda x: x.max(1)[0] + x.max(1)[1]),
+    "min_along": (IMAGE, lambda x: x.min(2, keepdim=True)[0]),
+    "argmax": (IMAGE, argmaxes),
+    "var_std": (IMAGE, lambda x: x.var((2, 3), unbiased=False)
+                + x.std((2, 3))),
+    "norm": (IMAGE, lambda x: x.norm(2, 1) + x.norm(1, 1)),
+    "upsample_nearest": (IMAGE, lambda x: F.interpolate(x, scale_factor=2)),
+    "upsample_size": (IMAGE, lambda x: F.interpolate(x, size=(13, 7))),
+    "upsample_bilinear": (IMAGE, lambda x: F.interpolate(
+        x, scale_factor=1.7, mode="bilinear", align_corners=False)),
+    "upsample_corners": (IMAGE, lambda x: F.interpolate(
+        x, size=(20, 5), mode="bilinear", align_corners=True)),
+    "upsample_bicubic": (IMAGE, lambda x: F.interpolate(
+        x, size=(16, 15), mode="bicubic", align_corners=False)),
+    "pixel_unshuffle": (IMAGE, lambda x: x.view(-1, 6, 4, 2, 5, 2)
+                        .permute(0, 1, 3, 5, 2, 4).reshape(-1, 24, 4, 5)),
+    "create": (ROWS, lambda x: x + torch.zeros(12) + torch.ones(1, 12)
+               + torch.arange(12) * 0.5 + torch.full((12,), 2.0)
+               + torch.zeros_like(x) + x.new_ones(12)),
+    "arange": (ROWS, lambda x: x + torch.arange(3, 27, 2)),
+    "write_part": (IMAGE, write_part),
+    "write_view": (IMAGE, write_view),
+}
+
+
+class Function(nn.Module):
+    def __init__(self, f):
+        super().__init__()
+        self.f = f
+
+    def forward(self, x):
+        return self.f(x)
+
+
+def check(infer, shape, f, directory):
+    """None, or what is wrong."""
+    model = os.path.join(directory, "m.pt")
+    x = torch.from_numpy(np.random.default_rng(5).standard_normal(
+        (3,) + shape, dtype=np.float32))
+    y = f(x).numpy()
+
+    torch.jit.trace(Function(f), x[:1], check_trace=False).save(model)
+    np.save(os.path.join(directory, "x.npy"), x.numpy())
+
+    ran = subprocess.run(
+        [infer, "run", model, "--input-shape",
+         "x".join(map(str, ("N",) + shape)), "--input",
+         "x=" + os.path.join(directory, "x.npy"), "--output-dir", directory],
+        capture_output=True, text=True)
+    if ran.returncode != 0:
+        return ran.stderr.strip()
+
+    got = np.load(os.path.join(directory, "output.npy"))
+    if got.shape != y.shape or got.dtype != y.dtype:
+        return f"{got.dtype} {got.shape}, not {y.dtype} {y.shape}"
+
+    error = np.abs(got.astype(float) - y).max() / np.abs(y).max()
+    return None if error <= TOLERANCE else f"off by {error:.1e}"
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit("usage: torch_operators.py BUILD [PATTERN]")
+
+    warnings.filterwarnings("ignore")
+    infer = os.path.join(sys.argv[1], "infer")
+    cases = {k: v for k, v in CASES.items()
+             if len(sys.argv) < 3 or sys.argv[2] in k}
+    failed = 0
+    print(f"1..{len(cases)}", flush=True)
+
+    for i, (name, (shape, f)) in enumerate(cases.items()):
+        with tempfile.TemporaryDirectory() as directory:
+            wrong = check(infer, shape, f, directory)
+        failed += wrong is not None
+        print("not ok" if wrong else "ok", i + 1, "-", name, wrong or "",
+              flush=True)
+
+    sys.exit(failed != 0)
+
+
+if __name__ == "__main__":
+    main()
