@@ -553,6 +553,7 @@ parse_targets(parser_t *p, torch_node_t *first)
 static torch_node_t *
 parse_expression(parser_t *p)
 {
+    int            depth = p->depth;
     torch_node_t  *n;
 
     if (enter(p) != 0) {
@@ -565,10 +566,11 @@ parse_expression(parser_t *p)
     while (n != NULL && (is_sign(p, '.') || is_sign(p, '[')
                          || is_sign(p, '(')))
     {
-        n = parse_suffix(p, n);
+        /* a chain is a tree as deep as it is long */
+        n = enter(p) == 0 ? parse_suffix(p, n) : NULL;
     }
 
-    p->depth--;
+    p->depth = depth;
 
     return n;
 }
