@@ -1,5 +1,5 @@
 #!/bin/sh
-# make test-models: the engine against PIL, torchvision and ONNX Runtime on
+# make test-models: the engine against PIL, PyTorch and ONNX Runtime on
 # real architectures, the module against the infer command.
 #
 #     t/models/run.sh BUILD
@@ -48,5 +48,7 @@ done
 
 status=0
 prove --timer -v -e /usr/bin/python3 t/models/image.py || status=1
+prove --timer -v -e /usr/bin/python3 t/models/torchscript.py :: "$BUILD" \
+    || status=1
 prove --timer -v t/models/*.t || status=1
 exit $status

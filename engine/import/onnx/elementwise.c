@@ -134,12 +134,11 @@ clip_bounds(onnx_t *o, onnx_node_t *node, float *min, float *max)
 }
 
 
-/* tanh: 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) */
 int
 onnx_op_gelu(onnx_t *o, onnx_node_t *node)
 {
     int                       approximate;
-    infer_value_t            *x, *y, *one, *half, *cubic, *root;
+    infer_value_t            *x;
     static const char *const  choice[] = { "none", "tanh", NULL };
 
     x = node->in[0];
@@ -153,21 +152,7 @@ onnx_op_gelu(onnx_t *o, onnx_node_t *node)
         return onnx_result(node, onnx_emit_unary(o, node, x, INFER_GELU, 0, 0));
     }
 
-    one = onnx_scalar_like(o, node, x, 1);
-    half = onnx_scalar_like(o, node, x, 0.5f);
-    cubic = onnx_scalar_like(o, node, x, 0.044715f);
-    root = onnx_scalar_like(o, node, x, 0.797884560802865f);
-
-    y = onnx_emit_binary(o, node, INFER_MUL, x, x);
-    y = onnx_emit_binary(o, node, INFER_MUL, y, x);
-    y = onnx_emit_binary(o, node, INFER_MUL, y, cubic);
-    y = onnx_emit_binary(o, node, INFER_ADD, y, x);
-    y = onnx_emit_binary(o, node, INFER_MUL, y, root);
-    y = onnx_emit_unary(o, node, y, INFER_TANH, 0, 0);
-    y = onnx_emit_binary(o, node, INFER_ADD, y, one);
-    y = onnx_emit_binary(o, node, INFER_MUL, y, x);
-
-    return onnx_result(node, onnx_emit_binary(o, node, INFER_MUL, y, half));
+    return onnx_result(node, infer_emit_gelu_tanh(o->g, node->name, x));
 }
 
 

@@ -3,37 +3,25 @@
  * more than one element at a time, without a window.
  */
 
-#include <math.h>
 #include <string.h>
 
 #include "import/onnx/onnx.h"
 
 
-static infer_value_t *affine_constant(onnx_t *o, onnx_node_t *node,
-    int64_t channels, const float *data);
 static int check_channels(onnx_t *o, onnx_node_t *node,
     infer_value_t *const *in, int64_t channels);
 static int check_training(onnx_t *o, onnx_node_t *node);
 static infer_value_t *layernorm_operand(onnx_t *o, onnx_node_t *node, int i,
     int axis);
-static infer_value_t *reduce(onnx_t *o, onnx_node_t *node, infer_value_t *x,
-    uint32_t axes, int keepdims);
-static infer_value_t *reduce_spatial(onnx_t *o, onnx_node_t *node,
-    int keepdims);
 static int dropout_mask(onnx_t *o, onnx_node_t *node);
 
 
-/*
- * Inference: y = x * s + t per channel, where s = scale / sqrt(var + epsilon)
- * and t = bias - mean * s.
- */
 int
 onnx_op_batchnorm(onnx_t *o, onnx_node_t *node)
 {
-    float                     epsilon, *s, *t;
-    double                    deviation;
+    float                     epsilon;
     int64_t                   n, spatial;
-    infer_value_t            *x, *y, *in[4];
+    infer_value_t            *x, *in[4];
     static const char *const  what[] = { "scale", "B", "mean", "var" };
 
     x = node->in[0];
@@ -64,31 +52,8 @@ onnx_op_batchnorm(onnx_t *o, onnx_node_t *node)
         return -1;
     }
 
-    s = infer_graph_alloc(o->g, (size_t) n * sizeof(float));
-    t = infer_graph_alloc(o->g, (size_t) n * sizeof(float));
-
-    if (s == NULL || t == NULL) {
-        return -1;
-    }
-
-    for (int64_t c = 0; c < n; c++) {
-        float  param[4];
-
-        for (int i = 0; i < 4; i++) {
-            memcpy(&param[i], (const char *) in[i]->data + 4 * (size_t) c, 4);
-        }
-
-        deviation = sqrt((double) param[3] + epsilon);
-        s[c] = (float) (param[0] / deviation);
-        t[c] = (float) (param[1] - param[2] * (param[0] / deviation));
-    }
-
-    y = onnx_emit_binary(o, node, INFER_MUL, x,
-                         affine_constant(o, node, n, s));
-
-    return onnx_result(node, onnx_emit_binary(o, node, INFER_ADD, y,
-                                              affine_constant(o, node, n,
-                                                              t)));
+    return onnx_result(node, infer_emit_batchnorm(o->g, node->name, x, in,
+                                                  epsilon));
 }
 
 
@@ -125,24 +90,6 @@ check_channels(onnx_t *o, onnx_node_t *node, infer_value_t *const *in,
     }
 
     return 0;
-}
-
-
-/* (C, 1, ..): broadcasts over the spatial dimensions of x. */
-static infer_value_t *
-affine_constant(onnx_t *o, onnx_node_t *node, int64_t channels,
-    const float *data)
-{
-    int64_t  dim[INFER_MAX_RANK];
-
-    dim[0] = channels;
-
-    for (int i = 1; i < INFER_MAX_RANK; i++) {
-        dim[i] = 1;
-    }
-
-    return infer_graph_constant(o->g, NULL, INFER_F32, node->in[0]->rank - 1,
-                                dim, data);
 }
 
 
@@ -308,12 +255,9 @@ onnx_op_reduce(onnx_t *o, onnx_node_t *node)
         axes = (1u << rank) - 1;
     }
 
-    if (rank > 2 && axes == (1u << rank) - 4) {
-        return onnx_result(node, reduce_spatial(o, node, keepdims != 0));
-    }
-
-    return onnx_result(node, reduce(o, node, node->in[0], axes,
-                                    keepdims != 0));
+    return onnx_result(node, infer_emit_reduce(o->g, node->name, node->in[0],
+                                               node->row->kind, axes,
+                                               keepdims != 0));
 }
 
 
@@ -324,44 +268,10 @@ onnx_op_global_pool(onnx_t *o, onnx_node_t *node)
         return onnx_fail(o, node, "the input has no spatial dimensions");
     }
 
-    return onnx_result(node, reduce_spatial(o, node, 1));
-}
-
-
-static infer_value_t *
-reduce(onnx_t *o, onnx_node_t *node, infer_value_t *x, uint32_t axes,
-    int keepdims)
-{
-    infer_param_t  p;
-
-    if (x == NULL) {
-        return NULL;
-    }
-
-    memset(&p, 0, sizeof(p));
-    p.reduce.kind = node->row->kind;
-    p.reduce.axes = axes;
-    p.reduce.keepdims = keepdims;
-
-    return onnx_emit(o, node, INFER_OP_REDUCE, &p, &x, 1);
-}
-
-
-/*
- * Over all dimensions but N and C: in channels-last order, which is that of
- * what is pooled; its transpose goes away.
- */
-static infer_value_t *
-reduce_spatial(onnx_t *o, onnx_node_t *node, int keepdims)
-{
-    uint32_t        axes;
-    infer_value_t  *x;
-
-    axes = ((1u << node->in[0]->rank) - 4) >> 1;
-    x = reduce(o, node, onnx_channels_last(o, node, node->in[0]), axes,
-               keepdims);
-
-    return keepdims ? onnx_channels_first(o, node, x) : x;
+    return onnx_result(node, infer_emit_reduce(o->g, node->name, node->in[0],
+                                               node->row->kind,
+                                               (1u << node->in[0]->rank) - 4,
+                                               1));
 }
 
 

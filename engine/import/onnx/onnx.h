@@ -20,6 +20,7 @@
 #define INFER_ONNX_H
 
 #include "graph/graph.h"
+#include "import/emit.h"
 #include "import/import.h"
 #include "import/onnx/proto.h"
 
@@ -333,27 +334,52 @@ int onnx_axes(onnx_t *o, const onnx_node_t *node, int i, int since, int rank,
 
 /* ---- emit.c ----------------------------------------------------------- */
 
-/*
- * IR nodes that bear the ONNX node's name.  NULL with the error set; an
- * operand that is NULL, having failed itself, gives NULL.  What would change
- * nothing gives the operand back.
- */
+/* IR nodes that bear the ONNX node's name: see import/emit.h. */
 
 infer_value_t *onnx_emit(onnx_t *o, const onnx_node_t *node,
     infer_op_id_t op, const infer_param_t *param, infer_value_t *const *in,
     int n_in);
-infer_value_t *onnx_emit_unary(onnx_t *o, const onnx_node_t *node,
-    infer_value_t *x, infer_unary_kind_t kind, float a, float b);
-infer_value_t *onnx_emit_binary(onnx_t *o, const onnx_node_t *node,
-    infer_binary_kind_t kind, infer_value_t *a, infer_value_t *b);
-infer_value_t *onnx_emit_cast(onnx_t *o, const onnx_node_t *node,
-    infer_value_t *x, infer_dtype_t dtype);
-infer_value_t *onnx_emit_reshape(onnx_t *o, const onnx_node_t *node,
-    infer_value_t *x, int rank, const infer_dim_t *dim);
-infer_value_t *onnx_emit_expand(onnx_t *o, const onnx_node_t *node,
-    infer_value_t *x, int rank, const infer_dim_t *dim);
-infer_value_t *onnx_emit_transpose(onnx_t *o, const onnx_node_t *node,
-    infer_value_t *x, const int *perm);
+static inline infer_value_t *
+onnx_emit_unary(onnx_t *o, const onnx_node_t *node,
+    infer_value_t *x, infer_unary_kind_t kind, float a, float b)
+{
+    return infer_emit_unary(o->g, node->name, x, kind, a, b);
+}
+
+static inline infer_value_t *
+onnx_emit_binary(onnx_t *o, const onnx_node_t *node,
+    infer_binary_kind_t kind, infer_value_t *a, infer_value_t *b)
+{
+    return infer_emit_binary(o->g, node->name, kind, a, b);
+}
+
+static inline infer_value_t *
+onnx_emit_cast(onnx_t *o, const onnx_node_t *node,
+    infer_value_t *x, infer_dtype_t dtype)
+{
+    return infer_emit_cast(o->g, node->name, x, dtype);
+}
+
+static inline infer_value_t *
+onnx_emit_reshape(onnx_t *o, const onnx_node_t *node,
+    infer_value_t *x, int rank, const infer_dim_t *dim)
+{
+    return infer_emit_reshape(o->g, node->name, x, rank, dim);
+}
+
+static inline infer_value_t *
+onnx_emit_expand(onnx_t *o, const onnx_node_t *node,
+    infer_value_t *x, int rank, const infer_dim_t *dim)
+{
+    return infer_emit_expand(o->g, node->name, x, rank, dim);
+}
+
+static inline infer_value_t *
+onnx_emit_transpose(onnx_t *o, const onnx_node_t *node,
+    infer_value_t *x, const int *perm)
+{
+    return infer_emit_transpose(o->g, node->name, x, perm);
+}
 
 /* Makes v the first result of node; -1 where it is NULL. */
 int onnx_result(onnx_node_t *node, infer_value_t *v);
@@ -363,10 +389,19 @@ infer_value_t *onnx_scalar_like(onnx_t *o, const onnx_node_t *node,
     const infer_value_t *x, float number);
 
 /* (N, C, spatial..) to (N, spatial.., C) and back. */
-infer_value_t *onnx_channels_last(onnx_t *o, const onnx_node_t *node,
-    infer_value_t *x);
-infer_value_t *onnx_channels_first(onnx_t *o, const onnx_node_t *node,
-    infer_value_t *x);
+static inline infer_value_t *
+onnx_channels_last(onnx_t *o, const onnx_node_t *node,
+    infer_value_t *x)
+{
+    return infer_emit_channels_last(o->g, node->name, x);
+}
+
+static inline infer_value_t *
+onnx_channels_first(onnx_t *o, const onnx_node_t *node,
+    infer_value_t *x)
+{
+    return infer_emit_channels_first(o->g, node->name, x);
+}
 
 
 /* ---- the operators, by family: rows of table.c ------------------------ */

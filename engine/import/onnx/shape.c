@@ -7,11 +7,6 @@
 #include "import/onnx/onnx.h"
 
 
-static int rest_of(infer_dim_t all, infer_dim_t part, infer_dim_t *rest);
-static infer_value_t *repeat(onnx_t *o, onnx_node_t *node, infer_value_t *x,
-    int axis, int64_t times);
-
-
 /* 0 copies the dimension (unless allowzero), one -1 takes what is left. */
 int
 onnx_op_reshape(onnx_t *o, onnx_node_t *node)
@@ -58,36 +53,13 @@ onnx_op_reshape(onnx_t *o, onnx_node_t *node)
 
     if (open != -1
         && (infer_value_numel(x, &all) != 0
-            || rest_of(all, part, &dim[open]) != 0))
+            || infer_dim_rest(all, part, &dim[open]) != 0))
     {
         return onnx_fail(o, node, "the input's elements cannot be shared out "
                          "over the shape");
     }
 
     return onnx_result(node, onnx_emit_reshape(o, node, x, rank, dim));
-}
-
-
-/* rest = all / part, where it is exact at every batch size. */
-static int
-rest_of(infer_dim_t all, infer_dim_t part, infer_dim_t *rest)
-{
-    infer_dim_t  product;
-
-    if (part.batch == 0) {
-        if (part.base == 0) {
-            return -1;
-        }
-
-        rest->base = all.base / part.base;
-        rest->batch = all.batch / part.base;
-
-    } else {
-        *rest = infer_dim(all.batch / part.batch);
-    }
-
-    return infer_dim_mul(*rest, part, &product) == 0
-           && infer_dim_equal(product, all) ? 0 : -1;
 }
 
 
@@ -300,49 +272,8 @@ onnx_op_tile(onnx_t *o, onnx_node_t *node)
     }
 
     for (int i = 0; i < n && x != NULL; i++) {
-        x = repeat(o, node, x, i, times[i]);
+        x = infer_emit_repeat(o->g, node->name, x, i, times[i]);
     }
 
     return onnx_result(node, x);
-}
-
-
-/* (outer, d, inner) -> (outer, times, d, inner), which is dimension axis
-   times over. */
-static infer_value_t *
-repeat(onnx_t *o, onnx_node_t *node, infer_value_t *x, int axis,
-    int64_t times)
-{
-    int          rank, bad;
-    infer_dim_t  dim[4], all[INFER_MAX_RANK];
-
-    if (times == 1) {
-        return x;
-    }
-
-    rank = x->rank;
-    dim[0] = dim[1] = dim[3] = infer_dim(1);
-    dim[2] = x->dim[axis];
-    memcpy(all, x->dim, sizeof(all));
-    bad = times < 0 || times > INT32_MAX
-          || infer_dim_mul(dim[2], infer_dim(times), &all[axis]) != 0;
-
-    for (int i = 0; i < rank; i++) {
-        if (i != axis) {
-            bad |= infer_dim_mul(dim[i < axis ? 0 : 3], x->dim[i],
-                                 &dim[i < axis ? 0 : 3]) != 0;
-        }
-    }
-
-    if (bad) {
-        onnx_fail(o, node, "cannot repeat dimension %d %lld times", axis,
-                  (long long) times);
-        return NULL;
-    }
-
-    x = onnx_emit_reshape(o, node, x, 4, dim);
-    dim[1] = infer_dim(times);
-    x = onnx_emit_expand(o, node, x, 4, dim);
-
-    return onnx_emit_reshape(o, node, x, rank, all);
 }

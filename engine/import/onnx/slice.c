@@ -7,11 +7,6 @@
 #include "import/onnx/onnx.h"
 
 
-/* The batch sizes at which a count is taken for a line: the last one is past
-   every bound that a model may have. */
-static const int64_t  batches[] = { 1, 2, 3, 1000003 };
-
-
 /* The bounds of a Slice as they are given. */
 typedef struct {
     int          n;
@@ -25,14 +20,8 @@ typedef struct {
 static int split_sizes(onnx_t *o, onnx_node_t *node, infer_dim_t dim,
     infer_dim_t *size);
 static int given_sizes(onnx_t *o, onnx_node_t *node, infer_dim_t *size);
-static void slice_all(infer_param_t *p, const infer_value_t *x);
 static int slice_attributes(onnx_t *o, onnx_node_t *node, bounds_t *b);
 static int slice_operands(onnx_t *o, onnx_node_t *node, bounds_t *b);
-static int slice_dim(infer_dim_t dim, infer_dim_t start, infer_dim_t end,
-    int64_t step, infer_dim_t *first, infer_dim_t *count);
-static int bound_at(infer_dim_t bound, int64_t batch, int64_t *x);
-static int64_t clamp(int64_t x, int64_t min, int64_t max);
-static int line(const int64_t *y, infer_dim_t *dim);
 
 
 int
@@ -94,7 +83,7 @@ onnx_op_split(onnx_t *o, onnx_node_t *node)
     }
 
     memset(&p, 0, sizeof(p));
-    slice_all(&p, x);
+    infer_slice_all(&p, x);
 
     for (int i = 0; i < node->n_out; i++) {
         p.slice.start[k] = at;
@@ -162,7 +151,7 @@ split_sizes(onnx_t *o, onnx_node_t *node, infer_dim_t dim, infer_dim_t *size)
     part = (dim.base + n - 1) / n;
 
     for (int i = 0; i < n; i++) {
-        size[i] = infer_dim(clamp(part, 0, dim.base));
+        size[i] = infer_dim(part < dim.base ? part : dim.base);
         dim.base -= size[i].base;
     }
 
@@ -209,18 +198,6 @@ given_sizes(onnx_t *o, onnx_node_t *node, infer_dim_t *size)
 }
 
 
-/* Everything from the first element on. */
-static void
-slice_all(infer_param_t *p, const infer_value_t *x)
-{
-    for (int i = 0; i < x->rank; i++) {
-        p->slice.start[i] = infer_dim(0);
-        p->slice.step[i] = 1;
-        p->slice.count[i] = x->dim[i];
-    }
-}
-
-
 int
 onnx_op_slice(onnx_t *o, onnx_node_t *node)
 {
@@ -244,7 +221,7 @@ onnx_op_slice(onnx_t *o, onnx_node_t *node)
     }
 
     memset(&p, 0, sizeof(p));
-    slice_all(&p, x);
+    infer_slice_all(&p, x);
 
     for (int i = 0; i < b.n; i++) {
         k = onnx_axis(o, node, b.axis[i], x->rank);
@@ -260,8 +237,8 @@ onnx_op_slice(onnx_t *o, onnx_node_t *node)
         seen |= 1 << k;
         p.slice.step[k] = b.step[i];
 
-        if (slice_dim(x->dim[k], b.start[i], b.end[i], b.step[i],
-                      &p.slice.start[k], &p.slice.count[k]) != 0)
+        if (infer_slice_dim(x->dim[k], b.start[i], b.end[i], b.step[i],
+                            &p.slice.start[k], &p.slice.count[k]) != 0)
         {
             return onnx_fail(o, node, "the slice of dimension %d does not "
                              "follow the batch size linearly", k);
@@ -336,78 +313,6 @@ slice_operands(onnx_t *o, onnx_node_t *node, bounds_t *b)
     return n == b->n ? 0
            : onnx_fail(o, node, "the lists of its bounds have different "
                        "lengths");
-}
-
-
-/*
- * First element and how many, as numpy clamps them: computed at some batch
- * sizes, of which a line must go through all.
- */
-static int
-slice_dim(infer_dim_t dim, infer_dim_t start, infer_dim_t end, int64_t step,
-    infer_dim_t *first, infer_dim_t *count)
-{
-    int64_t  n, s, e, from[4], len[4];
-
-    for (int i = 0; i < 4; i++) {
-        n = infer_dim_at(dim, batches[i]);
-
-        if (bound_at(start, batches[i], &s) != 0
-            || bound_at(end, batches[i], &e) != 0)
-        {
-            return -1;
-        }
-
-        s = s < 0 ? clamp(s, -n - 1, -1) + n : s;
-        e = e < 0 ? clamp(e, -n - 1, -1) + n : e;
-
-        if (step > 0) {
-            s = clamp(s, 0, n);
-            e = clamp(e, 0, n);
-            len[i] = e > s ? (e - s - 1) / step + 1 : 0;
-
-        } else {
-            s = clamp(s, -1, n - 1);
-            e = clamp(e, -1, n - 1);
-            len[i] = s > e ? (s - e - 1) / -step + 1 : 0;
-        }
-
-        from[i] = len[i] != 0 ? s : 0;
-    }
-
-    return line(from, first) != 0 || line(len, count) != 0 ? -1 : 0;
-}
-
-
-/* Bounds are any numbers, not dimensions that have been checked. */
-static int
-bound_at(infer_dim_t bound, int64_t batch, int64_t *x)
-{
-    return __builtin_mul_overflow(bound.batch, batch, x)
-           || __builtin_add_overflow(*x, bound.base, x) ? -1 : 0;
-}
-
-
-static int64_t
-clamp(int64_t x, int64_t min, int64_t max)
-{
-    return x < min ? min : x > max ? max : x;
-}
-
-
-static int
-line(const int64_t *y, infer_dim_t *dim)
-{
-    dim->batch = y[1] - y[0];
-    dim->base = y[0] - dim->batch;
-
-    for (int i = 0; i < 4; i++) {
-        if (infer_dim_at(*dim, batches[i]) != y[i]) {
-            return -1;
-        }
-    }
-
-    return 0;
 }
 
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "import/torch/eval.h"
+#include "import/torch/aten.h"
 
 
 /* Those of the language come first: the others are operators. */
@@ -15,6 +15,17 @@ static const torch_builtin_t *const  tables[] = {
     torch_builtins_core,
     torch_builtins_number,
     torch_builtins_sequence,
+    torch_builtins_unary,
+    torch_builtins_elementwise,
+    torch_builtins_window,
+    torch_builtins_norm,
+    torch_builtins_reduce,
+    torch_builtins_matmul,
+    torch_builtins_shape,
+    torch_builtins_slice,
+    torch_builtins_create,
+    torch_builtins_resize,
+    torch_builtins_rnn,
     NULL
 };
 
@@ -31,11 +42,15 @@ static torch_value_t *argument_of(const torch_args_t *args, size_t i,
 static torch_value_t *call_builtins(torch_eval_t *t, const char *name,
     const torch_args_t *args);
 static int count(torch_eval_t *t, const char *name);
+static torch_value_t *call_in_place(torch_eval_t *t, const char *name,
+    const torch_args_t *args);
 static int check_fresh(torch_eval_t *t, torch_value_t *const *v, size_t n);
 static void fail_arguments(torch_eval_t *t, const char *name,
     const torch_args_t *args);
 static torch_value_t *call_builtin(torch_eval_t *t,
     const torch_builtin_t *builtin, const torch_args_t *args);
+static infer_value_t *put_part(torch_eval_t *t, const torch_part_t *part,
+    infer_value_t *y);
 static torch_value_t *construct(torch_eval_t *t,
     const torch_definition_t *class, const torch_args_t *args);
 
@@ -97,7 +112,7 @@ call_function(torch_eval_t *t, const char *file, const torch_node_t *f,
     t->file = caller;
     t->line = line;
 
-    return rc == 0 ? frame.result : NULL;
+    return rc >= 0 ? frame.result : NULL;
 }
 
 
@@ -176,12 +191,17 @@ static torch_value_t *
 call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
 {
     int                     known = 0;
+    const char             *file;
     torch_value_t          *v;
     const torch_builtin_t  *b;
 
     if (check_fresh(t, args->value, args->n) != 0) {
         return NULL;
     }
+
+    file = strncmp(t->file, "code/__torch__/", 15) == 0 ? t->file + 15
+                                                        : t->file;
+    snprintf(t->place, sizeof(t->place), "%s:%d", file, t->line);
 
     for (size_t i = 0; tables[i] != NULL; i++) {
         for (b = tables[i]; b->name != NULL; b++) {
@@ -199,6 +219,12 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
         }
     }
 
+    if (!known && name[strlen(name) - 1] == '_' && args->n > 0
+        && args->value[0]->kind == TORCH_TENSOR)
+    {
+        return call_in_place(t, name, args);
+    }
+
     if (known) {
         fail_arguments(t, name, args);
     } else {
@@ -206,6 +232,33 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
     }
 
     return NULL;
+}
+
+
+/* torch.relu_(x): x = torch.relu(x), for all who hold x. */
+static torch_value_t *
+call_in_place(torch_eval_t *t, const char *name, const torch_args_t *args)
+{
+    char                  plain[64];
+    torch_value_t        *v;
+    infer_value_t        *y;
+    const infer_value_t  *x = args->value[0]->tensor;
+
+    snprintf(plain, sizeof(plain), "%.*s", (int) strlen(name) - 1, name);
+
+    v = call_builtins(t, plain, args);
+    if (v == NULL || v->kind != TORCH_TENSOR) {
+        return v;
+    }
+
+    y = aten_cast(t, v->tensor, x->dtype);
+
+    if (y != NULL && y->rank != x->rank) {
+        torch_fail(t, "%s changes the shape of its operand", name);
+        return NULL;
+    }
+
+    return y != NULL ? torch_write(t, args->value[0], y) : NULL;
 }
 
 
@@ -357,6 +410,9 @@ torch_check_training(torch_eval_t *t, const torch_value_t *training)
 torch_value_t *
 torch_write(torch_eval_t *t, torch_value_t *v, infer_value_t *y)
 {
+    torch_part_t   *part;
+    torch_value_t  *base;
+
     if (v->memory != NULL && v->memory->state) {
         torch_fail(t, "a parameter or buffer of the model is changed in "
                    "place, which is not supported");
@@ -365,11 +421,62 @@ torch_write(torch_eval_t *t, torch_value_t *v, infer_value_t *y)
 
     v->tensor = y;
 
-    if (v->memory != NULL) {
-        v->version = ++v->memory->version;
+    if (v->memory == NULL) {
+        return v;
     }
 
+    v->memory->version++;
+
+    /* what the view is a part of, and what that is a part of */
+    for (base = v, part = v->part; part != NULL; part = base->part) {
+        base->version = v->memory->version;
+        y = put_part(t, part, y);
+        if (y == NULL) {
+            return NULL;
+        }
+
+        base = part->base;
+        base->tensor = y;
+    }
+
+    base->version = v->memory->version;
+
     return v;
+}
+
+
+/* The base with y in the place of its part. */
+static infer_value_t *
+put_part(torch_eval_t *t, const torch_part_t *part, infer_value_t *y)
+{
+    int             n = 0, k = part->axis;
+    infer_dim_t     dim[INFER_MAX_RANK], end, rest;
+    infer_value_t  *in[3], *x = part->base->tensor;
+
+    memcpy(dim, x->dim, sizeof(dim));
+    dim[k] = part->count;
+    end.base = part->start.base + part->count.base;
+    end.batch = part->start.batch + part->count.batch;
+    rest.base = x->dim[k].base - end.base;
+    rest.batch = x->dim[k].batch - end.batch;
+
+    if (!infer_dim_is(part->start, 0)) {
+        in[n++] = aten_narrow(t, x, k, infer_dim(0), part->start);
+    }
+
+    in[n++] = aten_reshape(t, y, x->rank, dim);
+
+    if (!infer_dim_is(rest, 0)) {
+        in[n++] = aten_narrow(t, x, k, end, rest);
+    }
+
+    for (int i = 0; i < n; i++) {
+        if (in[i] == NULL) {
+            return NULL;
+        }
+    }
+
+    return aten_concat(t, in, n, k);
 }
 
 

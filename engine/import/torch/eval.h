@@ -18,7 +18,7 @@
 #define TORCH_MAX_NESTED  400     /* blocks and expressions, of all calls */
 #define TORCH_MAX_VALUES  ((size_t) 1 << 18)  /* of the graph */
 
-#define TORCH_MAX_ARGS    20
+#define TORCH_MAX_ARGS    64
 
 
 /* "__torch__.model.Net" or "__torch__.torch.nn.functional.relu" */
@@ -41,6 +41,7 @@ typedef struct {
 
     const char          *file;        /* what is being evaluated */
     int                  line;
+    char                 place[160];  /* "FILE:LINE": the name of nodes */
     size_t               steps;
     int                  calls;
     int                  nested;
@@ -177,5 +178,16 @@ torch_value_t *torch_item(torch_eval_t *t, const torch_value_t *v);
 extern const torch_builtin_t  torch_builtins_core[];      /* core.c */
 extern const torch_builtin_t  torch_builtins_number[];    /* number.c */
 extern const torch_builtin_t  torch_builtins_sequence[];  /* sequence.c */
+extern const torch_builtin_t  torch_builtins_unary[];     /* aten_*.c */
+extern const torch_builtin_t  torch_builtins_elementwise[];
+extern const torch_builtin_t  torch_builtins_window[];
+extern const torch_builtin_t  torch_builtins_norm[];
+extern const torch_builtin_t  torch_builtins_reduce[];
+extern const torch_builtin_t  torch_builtins_matmul[];
+extern const torch_builtin_t  torch_builtins_shape[];
+extern const torch_builtin_t  torch_builtins_slice[];
+extern const torch_builtin_t  torch_builtins_create[];
+extern const torch_builtin_t  torch_builtins_resize[];
+extern const torch_builtin_t  torch_builtins_rnn[];
 
 #endif /* INFER_TORCH_EVAL_H */

@@ -122,6 +122,15 @@ typedef struct {
     int       state;              /* it belongs to the model: not written */
 } torch_memory_t;
 
+/* What a view takes of a tensor: a range of a dimension, or one element of
+   it, the dimension then being gone. */
+typedef struct {
+    torch_value_t  *base;
+    int             axis;
+    infer_dim_t     start;
+    infer_dim_t     count;
+} torch_part_t;
+
 /*
  * Lists, dicts, objects and tensors are shared by all who hold the value, as
  * in Python; the rest never changes.
@@ -150,6 +159,7 @@ struct torch_value_s {
             infer_value_t   *tensor;
             torch_memory_t  *memory;  /* NULL: nobody shares it */
             uint64_t         version;
+            torch_part_t    *part;    /* of another tensor, or NULL */
         };
     };
 };

@@ -1,0 +1,189 @@
+/*
+ * The operators of tensors, by families: aten_*.c.  Tensors lie in PyTorch's
+ * order, (N, C, spatial..); each operator appends the nodes that compute it,
+ * named by the place in the code.
+ *
+ * Operands that are NULL have failed and left their error: they pass through.
+ */
+
+#ifndef INFER_TORCH_ATEN_H
+#define INFER_TORCH_ATEN_H
+
+#include "import/emit.h"
+#include "import/torch/eval.h"
+
+
+/* A builtin that is one of a family: family(t, arg, kind). */
+#define ATEN_KIND(fn, family, kind)                                          \
+    static torch_value_t *                                                   \
+    fn(torch_eval_t *t, torch_value_t *const *arg)                           \
+    {                                                                        \
+        return family(t, arg, kind);                                         \
+    }
+
+
+/* ---- operands: aten_operand.c ----------------------------------------- */
+
+static inline int
+aten_is_tensor(const torch_value_t *v)
+{
+    return v != NULL && v->kind == TORCH_TENSOR;
+}
+
+/* Whether an argument was left out, or is None. */
+static inline int
+aten_is_none(const torch_value_t *v)
+{
+    return v == NULL || v->kind == TORCH_NONE;
+}
+
+/* A tensor; NULL with the error where v is none. */
+infer_value_t *aten_tensor(torch_eval_t *t, const torch_value_t *v);
+
+/* The same, of floats: integers are converted to float32. */
+infer_value_t *aten_float(torch_eval_t *t, const torch_value_t *v);
+
+/* A constant, the same for every batch size; what: "the weight". */
+infer_value_t *aten_constant(torch_eval_t *t, const torch_value_t *v,
+    const char *what);
+
+/* A new tensor that holds y. */
+torch_value_t *aten_new(torch_eval_t *t, infer_value_t *y);
+
+/* A view of base that holds y. */
+torch_value_t *aten_view(torch_eval_t *t, torch_value_t *base,
+    infer_value_t *y);
+
+/*
+ * Numbers.  An argument that is None or left out leaves *x as it is.  A
+ * constant tensor of one element counts as its number.  0 or -1.
+ */
+int aten_int(torch_eval_t *t, const torch_value_t *v, int64_t *x);
+int aten_double(torch_eval_t *t, const torch_value_t *v, double *x);
+
+/* The same for a number that may follow the batch. */
+int aten_dim(torch_eval_t *t, const torch_value_t *v, infer_dim_t *x);
+
+/* A list of numbers, or one number.  How many, or -1 with the error. */
+int aten_dims(torch_eval_t *t, const torch_value_t *v, infer_dim_t *x,
+    int max);
+int aten_ints(torch_eval_t *t, const torch_value_t *v, int64_t *x, int max);
+
+/* A dimension in -rank .. rank - 1, counted from the front; -1 with the
+   error.  A tensor without dimensions counts as one with one. */
+int aten_axis(torch_eval_t *t, const torch_value_t *v, int rank);
+
+/* Dimensions as bits; None or an empty list: all of them.  0 or -1. */
+int aten_axes(torch_eval_t *t, const torch_value_t *v, int rank,
+    uint32_t *axes);
+
+/* torch.float and others, as code gives them by number; *dtype stays as it
+   is where v is None.  0 or -1. */
+int aten_dtype(torch_eval_t *t, const torch_value_t *v,
+    infer_dtype_t *dtype);
+
+/* A tensor, or a number as a tensor without dimensions. */
+infer_value_t *aten_operand(torch_eval_t *t, const torch_value_t *v);
+
+/*
+ * Two operands, tensors or numbers, converted to the dtype that PyTorch gives
+ * their result: of numbers and of tensors without dimensions only the kind
+ * counts.  0 or -1.
+ */
+int aten_promote(torch_eval_t *t, const torch_value_t *a,
+    const torch_value_t *b, infer_value_t **x, infer_value_t **y);
+
+/* Of two tensors, the wider; where neither holds the other, the next. */
+infer_dtype_t aten_common(infer_dtype_t a, infer_dtype_t b);
+
+static inline int
+aten_is_float(infer_dtype_t dtype)
+{
+    return dtype <= INFER_BF16;
+}
+
+
+/* ---- nodes ------------------------------------------------------------ */
+
+static inline infer_value_t *
+aten_emit(torch_eval_t *t, infer_op_id_t op, const infer_param_t *p,
+    infer_value_t *const *in, int n)
+{
+    return infer_graph_emit1(t->g, op, p, t->place, in, n);
+}
+
+static inline infer_value_t *
+aten_unary(torch_eval_t *t, infer_value_t *x, infer_unary_kind_t kind)
+{
+    return infer_emit_unary(t->g, t->place, x, kind, 0, 0);
+}
+
+static inline infer_value_t *
+aten_binary(torch_eval_t *t, infer_binary_kind_t kind, infer_value_t *a,
+    infer_value_t *b)
+{
+    return infer_emit_binary(t->g, t->place, kind, a, b);
+}
+
+static inline infer_value_t *
+aten_cast(torch_eval_t *t, infer_value_t *x, infer_dtype_t dtype)
+{
+    return infer_emit_cast(t->g, t->place, x, dtype);
+}
+
+static inline infer_value_t *
+aten_reshape(torch_eval_t *t, infer_value_t *x, int rank,
+    const infer_dim_t *dim)
+{
+    return infer_emit_reshape(t->g, t->place, x, rank, dim);
+}
+
+static inline infer_value_t *
+aten_expand(torch_eval_t *t, infer_value_t *x, int rank,
+    const infer_dim_t *dim)
+{
+    return infer_emit_expand(t->g, t->place, x, rank, dim);
+}
+
+static inline infer_value_t *
+aten_transpose(torch_eval_t *t, infer_value_t *x, const int *perm)
+{
+    return infer_emit_transpose(t->g, t->place, x, perm);
+}
+
+static inline infer_value_t *
+aten_reduce(torch_eval_t *t, infer_value_t *x, infer_reduce_kind_t kind,
+    uint32_t axes, int keepdims)
+{
+    return infer_emit_reduce(t->g, t->place, x, kind, axes, keepdims);
+}
+
+/* A constant of x's dtype without dimensions; x KIND number. */
+infer_value_t *aten_scalar(torch_eval_t *t, const infer_value_t *x,
+    double number);
+infer_value_t *aten_binary_number(torch_eval_t *t, infer_binary_kind_t kind,
+    infer_value_t *x, double number);
+
+/* Dimensions a and b swapped. */
+infer_value_t *aten_swap(torch_eval_t *t, infer_value_t *x, int a, int b);
+
+/* count elements of a dimension from start on. */
+infer_value_t *aten_narrow(torch_eval_t *t, infer_value_t *x, int axis,
+    infer_dim_t start, infer_dim_t count);
+
+/* One element of a dimension, which goes away. */
+infer_value_t *aten_pick(torch_eval_t *t, infer_value_t *x, int axis,
+    infer_dim_t index);
+
+/* Joins values of the same rank; one is given back as it is. */
+infer_value_t *aten_concat(torch_eval_t *t, infer_value_t *const *in, int n,
+    int axis);
+
+/* x @ weight' + bias, weight (N, K) constant or not, bias (N) or NULL. */
+infer_value_t *aten_linear(torch_eval_t *t, infer_value_t *x,
+    infer_value_t *weight, infer_value_t *bias);
+
+infer_value_t *aten_softmax(torch_eval_t *t, infer_value_t *x, int axis,
+    int log);
+
+#endif /* INFER_TORCH_ATEN_H */

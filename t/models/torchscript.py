@@ -1,0 +1,146 @@
+#!/usr/bin/python3
+"""TorchScript archives against PyTorch: torchvision's classifiers and two
+recurrent ones, traced, scripted and frozen.
+
+    torchscript.py BUILD [NAME...]
+
+Archives, inputs and PyTorch's outputs lie in BUILD/models/torch; they are
+made again when they are older than this script.  Weights are random and
+measured as those of export.py.  Each archive is run by BUILD/infer on three
+images; its outputs must lie within 1e-4 of PyTorch's, relative to the
+largest.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+import torch
+import export
+from torch import nn
+
+TOLERANCE = 1e-4
+FORMS = ("traced", "scripted", "frozen")
+
+# what export.py does not have
+MORE = {
+    "convnext_tiny": ({}, 224, 14),
+    "swin_t": ({}, 224, 14),
+    "regnet_y_400mf": ({}, 224, 13),
+    "mnasnet1_0": ({}, 224, 13),
+}
+
+
+class Recurrent(nn.Module):
+    """Rows of a picture as a sequence."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.rnn = layer(28, 32, num_layers=2, batch_first=True,
+                         bidirectional=True)
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        y, _ = self.rnn(x)
+        return self.fc(y[:, -1])
+
+
+RECURRENT = {"lstm": nn.LSTM, "gru": nn.GRU}
+
+
+def build(name):
+    """The model and three inputs."""
+    if name in RECURRENT:
+        torch.manual_seed(1)
+        rng = np.random.default_rng(1)
+        x = rng.standard_normal((3, 28, 28), dtype=np.float32)
+        return Recurrent(RECURRENT[name]).eval(), x
+
+    return export.build(name), export.images(3, export.MODELS[name][1], 7)
+
+
+def save(name, path):
+    """path/FORM.pt, path/x.npy and path/y.npy, the last one last."""
+    model, x = build(name)
+    x = torch.from_numpy(x)
+    os.makedirs(path, exist_ok=True)
+
+    with torch.no_grad():
+        y = model(x).numpy()
+        torch.jit.trace(model, x[:1]).save(os.path.join(path, "traced.pt"))
+        scripted = torch.jit.script(model)
+        scripted.save(os.path.join(path, "scripted.pt"))
+        torch.jit.freeze(scripted).save(os.path.join(path, "frozen.pt"))
+
+    np.save(os.path.join(path, "x.npy"), x.numpy())
+    np.save(os.path.join(path, "y.npy"), y)
+
+
+def run(build_dir, path, form):
+    """The largest difference from PyTorch, relative; or what went wrong."""
+    infer = os.path.join(build_dir, "infer")
+    model = os.path.join(path, form + ".pt")
+    x = np.load(os.path.join(path, "x.npy"))
+    y = np.load(os.path.join(path, "y.npy"))
+    shape = ["--input-shape", "x".join(map(str, ("N",) + x.shape[1:]))]
+
+    told = subprocess.run([infer, "inspect", model, "--json"] + shape,
+                          capture_output=True, text=True)
+    if told.returncode != 0:
+        return None, told.stderr.strip()
+
+    told = json.loads(told.stdout)
+    operators = sum(told["operators"].values())
+
+    with tempfile.TemporaryDirectory() as out:
+        ran = subprocess.run(
+            [infer, "run", model, "--input",
+             told["inputs"][0]["name"] + "=" + os.path.join(path, "x.npy"),
+             "--output-dir", out] + shape, capture_output=True, text=True)
+        if ran.returncode != 0:
+            return None, ran.stderr.strip()
+
+        name = told["outputs"][0]["name"].replace("/", "_").replace(":", "_")
+        got = np.load(os.path.join(out, name + ".npy"))
+
+    if got.shape != y.shape:
+        return None, f"shape {got.shape} is not {y.shape}"
+
+    return float(np.abs(got - y).max() / np.abs(y).max()), operators
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit("usage: torchscript.py BUILD [NAME...]")
+
+    warnings.filterwarnings("ignore")
+    export.MODELS.update(MORE)
+    names = sys.argv[2:] or list(RECURRENT) + list(export.MODELS)
+    failed = 0
+    print(f"1..{len(names) * len(FORMS)}", flush=True)
+
+    for i, name in enumerate(names):
+        path = os.path.join(sys.argv[1], "models", "torch", name)
+        done = os.path.join(path, "y.npy")
+
+        if not (os.path.exists(done)
+                and os.path.getmtime(done) > os.path.getmtime(__file__)):
+            save(name, path)
+
+        for k, form in enumerate(FORMS):
+            error, note = run(sys.argv[1], path, form)
+            good = error is not None and error <= TOLERANCE
+            failed += not good
+            print("ok" if good else "not ok", i * len(FORMS) + k + 1, "-",
+                  name, form, f"{error:.1e}" if error is not None else "",
+                  note, flush=True)
+
+    sys.exit(failed != 0)
+
+
+if __name__ == "__main__":
+    main()
