@@ -219,7 +219,7 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
         }
     }
 
-    if (!known && name[strlen(name) - 1] == '_' && args->n > 0
+    if (name[strlen(name) - 1] == '_' && args->n > 0
         && args->value[0]->kind == TORCH_TENSOR)
     {
         return call_in_place(t, name, args);
