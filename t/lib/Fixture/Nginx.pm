@@ -316,10 +316,20 @@ sub stop {
     $self->signal($name // 'QUIT');
     return 1 if $self->wait_exit($seconds // 10);
 
-    kill 'KILL', $self->workers, $self->{pid};
-    $self->wait_exit(10);
+    $self->crash;
 
     return 0;
+}
+
+
+# Kills all its processes: the master first stopped, or it would make new
+# workers while the old ones are being killed.
+sub crash {
+    my ($self) = @_;
+
+    $self->signal('STOP');
+    kill 'KILL', $self->workers, $self->{pid};
+    $self->wait_exit(10);
 }
 
 

@@ -1,0 +1,138 @@
+# conf/alerts.yml and conf/grafana.json: promtool accepts the rules, they fire
+# when they should and only then, and neither file asks for a metric or label
+# that a server does not have.
+
+use strict;
+use warnings;
+
+BEGIN { push @INC, 't/lib' }
+
+use JSON::PP qw(decode_json);
+use Test::More;
+
+use Fixture::Http;
+use Fixture::Infer;
+
+my $conf = "$ENV{TEST_NGINX_MODELS}/..";
+my $nginx = started(server => <<'CONF');
+        location /p { $TEST_NGINX_FASHION }
+        location = /metrics { infer_metrics; }
+CONF
+
+Fixture::Http::ask($nginx->{port}, post('/p', image('9-boot.png')));
+
+my $text = Fixture::Http::ask($nginx->{port},
+                              Fixture::Http::request('GET', '/metrics'))
+           ->{body};
+
+# Each metric with its labels; le and version have values of their own.
+my %metric;
+
+while ($text =~ /^(\w+)\{(.*)\} \S+$/mg) {
+    my ($name, $labels) = ($1, $2);
+
+    while ($labels =~ /(\w+)="([^"]*)"/g) {
+        $metric{$name}{$1}{$2} = 1;
+    }
+}
+
+cmp_ok(scalar keys %metric, '>=', 10, 'a server has metrics');
+
+# What is wrong with the metrics and labels of a query.
+sub wrong {
+    my ($query) = @_;
+    my @wrong;
+
+    while ($query =~ /\b(infer_\w+)\b(?:\{([^}]*)\})?/g) {
+        my ($name, $matchers) = ($1, $2 // '');
+
+        if (!$metric{$name}) {
+            push @wrong, "no metric $name";
+            next;
+        }
+
+        while ($matchers =~ /(\w+)(=~|!=|=)"([^"]*)"/g) {
+            my ($label, $op, $value) = ($1, $2, $3);
+            my $is = $op eq '=~' ? qr/^(?:$value)$/ : qr/^\Q$value\E$/;
+
+            next if $label eq 'instance' || $value eq '$model';
+            push @wrong, "$name has no $label$op$value"
+                if !grep { /$is/ } keys %{ $metric{$name}{$label} // {} };
+        }
+    }
+
+    return @wrong;
+}
+
+is_deeply([wrong('sum(infer_nothing{a="b"})')], ['no metric infer_nothing'],
+          'a metric that is not there is found');
+is_deeply([wrong('infer_requests_total{reason="x"}')],
+          ['infer_requests_total has no reason=x'], 'and so is a label');
+
+
+# ---- alerts -------------------------------------------------------------
+
+my $alerts = slurp("$conf/alerts.yml");
+
+# Comments name nothing; the rules' own record is no metric of ours.
+is_deeply([wrong($alerts =~ s/^\s*#.*//mgr)], [],
+          'alerts.yml asks for what there is');
+
+my %alert = map { $_ => 1 } $alerts =~ /- alert: (\w+)/g;
+my $tests = slurp("$conf/alerts_test.yml");
+
+for my $name (sort keys %alert) {
+    like($tests, qr/alertname: $name\n\s+exp_alerts:/,
+         "$name: a test in which it fires");
+    like($tests, qr/alertname: $name \}/, "$name: one in which it does not")
+        if $name !~ /Down|NoModel/;
+}
+
+
+# ---- dashboard ----------------------------------------------------------
+
+my $board = eval { decode_json(slurp("$conf/grafana.json")) };
+ok($board, 'grafana.json is JSON') or diag $@;
+
+my @queries = map { $_->{expr} } map { @{ $_->{targets} } }
+              @{ $board->{panels} };
+my @variables = map { $_->{query}{query} } grep { $_->{type} eq 'query' }
+                @{ $board->{templating}{list} };
+
+cmp_ok(scalar @queries, '>=', 10, 'queries');
+is_deeply([wrong($_)], [], $_) for @queries, @variables;
+
+my %id = map { $_->{id} => 1 } @{ $board->{panels} };
+is(scalar keys %id, scalar @{ $board->{panels} }, 'panels have ids');
+
+for my $name (grep { !/_sum$|_count$/ } sort keys %metric) {
+    ok((grep { /\b$name\b/ } @queries), "$name is shown");
+}
+
+
+# ---- promtool -----------------------------------------------------------
+
+SKIP: {
+    skip 'PROMTOOL is not set', 3 if !$ENV{PROMTOOL};
+
+    # The dashboard's queries as rules, Grafana's variables filled in.
+    my $rules = "groups:\n  - name: board\n    rules:\n";
+    my $n = 0;
+
+    for my $query (@queries) {
+        my $filled = $query =~ s/\$__rate_interval/1m/gr;
+        $rules .= "      - record: board:q" . $n++ . "\n        expr: '"
+                  . $filled =~ s/'/''/gr . "'\n";
+    }
+
+    my $file = $nginx->write_file('board.yml', $rules);
+
+    for my $call ("check rules $conf/alerts.yml", "check rules $file",
+                  "test rules $conf/alerts_test.yml") {
+        my $said = qx($ENV{PROMTOOL} $call 2>&1);
+        is($?, 0, "promtool " . $call =~ s{\S*/}{}r) or diag $said;
+    }
+}
+
+stops_cleanly($nginx);
+done_testing();
