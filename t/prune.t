@@ -101,7 +101,8 @@ sub figures {
     return $out =~ /^$line +([\d.]+)(?: ?\S*)?,? .*?before ([\d.]+)/m;
 }
 
-my $plain = accuracy($onnx);
+my (undef, $dense) = convert('dense');
+my $plain = accuracy("$dir/out.infer");
 
 
 # ---- unstructured ---------------------------------------------------------
@@ -116,7 +117,7 @@ my $plain = accuracy($onnx);
          'unstructured: said honestly');
     is_near($before, $plain, 'unstructured: top-1 before');
     is_near($after, accuracy("$dir/out.infer"), 'unstructured: top-1 after');
-    ok($after > $plain - 2, 'unstructured: a third costs little');
+    ok($after > $plain - 10, 'unstructured: 30 % cost little');
 
     my ($again, $same) = convert('unstructured again', '--prune', '0.3',
                                  '--prune-kind', 'unstructured');
@@ -127,14 +128,13 @@ my $plain = accuracy($onnx);
 # ---- blocks ---------------------------------------------------------------
 
 {
-    my (undef, $dense) = convert('dense');
     my ($out, $bytes) = convert('block', '--prune', '0.8', '--prune-kind',
                                 'block', '--data', $test);
     my ($after, $before) = figures($out, 'top-1');
 
     is_near($before, $plain, 'block: top-1 before');
     is_near($after, accuracy("$dir/out.infer"), 'block: top-1 after');
-    ok($after > 20, 'block: still a model');
+    ok($after < $plain - 1, 'block: it costs');
     cmp_ok(length $bytes, '<', 0.5 * length $dense, 'block: a smaller file');
 }
 
@@ -142,7 +142,6 @@ my $plain = accuracy($onnx);
 # ---- channels -------------------------------------------------------------
 
 {
-    my (undef, $dense) = convert('dense');
     my ($out, $bytes) = convert('channels', '--prune', '0.25', '--data',
                                 $test);
     my ($after, $before) = figures($out, 'top-1');
