@@ -217,6 +217,10 @@ typedef struct {
     /* Operators stay apart whose result quantization may ask for. */
     int                          apart;
 
+    /* What is left out of a float model, before all else.  NULL: nothing. */
+    const struct infer_pruning_s
+                                *pruning;
+
     /* The weights of a float model are evened out between layers first. */
     int                          equalize;
 
@@ -542,6 +546,28 @@ void infer_session_observe(infer_session_t *session,
 
 /* How many values that shows. */
 size_t infer_model_observed(const infer_model_t *model);
+
+
+/* ---- pruning ---------------------------------------------------------- */
+
+typedef enum {
+    INFER_PRUNE_UNSTRUCTURED = 0, /* single weights become 0, as by
+                                     torch.nn.utils.prune.l1_unstructured */
+    INFER_PRUNE_BLOCK,            /* blocks of 16 outputs times one input */
+    INFER_PRUNE_CHANNELS,         /* channels go, with all that reads them */
+    INFER_PRUNINGS
+} infer_pruning_kind_t;
+
+/*
+ * In each product the fraction (0 .. 1, not 1) of weights, blocks or channels
+ * with the smallest sum of magnitudes.  Channels that must go together (they
+ * are added, or a depthwise convolution has them) are counted as one; those of
+ * inputs, outputs and convolutions in groups stay.
+ */
+typedef struct infer_pruning_s {
+    infer_pruning_kind_t  kind;
+    double                fraction;
+} infer_pruning_t;
 
 
 /* ---- quantization ----------------------------------------------------- */

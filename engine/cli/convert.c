@@ -10,12 +10,14 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/model.h"
+#include "cli/prune.h"
 #include "cli/quantize.h"
 
 
 typedef struct {
     cli_load_t               load;
     cli_quantize_options_t   quantize;
+    cli_prune_options_t      prune;
     const char              *output;          /* --output */
     const char              *labels;          /* --labels */
     const char              *preprocess;      /* --preprocess */
@@ -65,6 +67,14 @@ options_text(const options_t *o)
 
     if (o->preprocess != NULL) {
         fprintf(f, " --preprocess \"%s\"", o->preprocess);
+    }
+
+    if (o->prune.fraction != NULL) {
+        fprintf(f, " --prune %s", o->prune.fraction);
+    }
+
+    if (o->prune.kind != NULL) {
+        fprintf(f, " --prune-kind %s", o->prune.kind);
     }
 
     if (o->quantize.mode != NULL) {
@@ -226,17 +236,26 @@ put_result(const char *path, const options_t *o)
 }
 
 
-/* Options that say how to quantize, without --quantize. */
+/* Options that say how to change a model, without what changes it. */
 static int
 check_quantize(const options_t *o, infer_error_t *err)
 {
     const cli_quantize_options_t  *q = &o->quantize;
 
-    if (q->mode == NULL && (q->calibrate != NULL || q->data != NULL
-                            || q->observer != NULL || q->max_drop != NULL))
+    if (q->mode == NULL && o->prune.fraction == NULL
+        && (q->calibrate != NULL || q->data != NULL))
     {
-        return cli_fail(err, "convert: --calibrate, --data, --observer and "
-                        "--max-drop are for --quantize");
+        return cli_fail(err, "convert: --calibrate and --data are for "
+                        "--quantize and --prune");
+    }
+
+    if (q->mode == NULL && (q->observer != NULL || q->max_drop != NULL)) {
+        return cli_fail(err, "convert: --observer and --max-drop are for "
+                        "--quantize");
+    }
+
+    if (o->prune.fraction == NULL && o->prune.kind != NULL) {
+        return cli_fail(err, "convert: --prune-kind is for --prune");
     }
 
     return 0;
@@ -249,6 +268,7 @@ convert(const char *path, const options_t *o)
     int                    status = CLI_DONE;
     infer_error_t          err;
     infer_graph_t         *graph = NULL;
+    infer_pruning_t        pruning;
     cli_quantizer_t       *quantizer = NULL;
     infer_load_options_t   load;
 
@@ -258,7 +278,14 @@ convert(const char *path, const options_t *o)
         return cli_error("%s", err.text);
     }
 
-    if (o->quantize.mode != NULL) {
+    if (o->prune.fraction != NULL
+        && cli_prune(&pruning, path, &o->prune, &o->quantize, o->preprocess,
+                     o->labels, &load, o->json, &err) != 0)
+    {
+        status = CLI_ERROR;
+    }
+
+    if (status == CLI_DONE && o->quantize.mode != NULL) {
         status = cli_quantize(&quantizer, path, &o->quantize, o->preprocess,
                               o->labels, &load, o->json, &err);
     }
@@ -298,6 +325,7 @@ command(const cli_command_t *cmd, int argc, char **argv)
           "the file to write", 0, 0 },
         CLI_PREPROCESS_OPTION(o),
         CLI_LABELS_OPTION(o),
+        CLI_PRUNE_OPTIONS(o.prune),
         CLI_QUANTIZE_OPTIONS(o.quantize),
         CLI_LOAD_OPTIONS(o.load),
         CLI_JSON_OPTION(o.json),
@@ -324,7 +352,9 @@ const cli_command_t  cli_convert = {
     .name = "convert",
     .summary = "write a model as an .infer file",
     .usage = "MODEL -o OUT.infer [--labels F] [--preprocess SPEC]\n"
-             "MODEL -o OUT.infer --quantize static --calibrate DIR ...",
+             "MODEL -o OUT.infer --quantize static --calibrate DIR ...\n"
+             "MODEL -o OUT.infer --prune F [--prune-kind KIND] "
+             "[--data DATA]",
     .details = "Writes the model as it is run, with labels, preprocessing and "
                "a self-test, as one\nfile that needs no import: it is loaded "
                "in milliseconds.  All commands and the\nnginx module take it "

@@ -20,12 +20,17 @@ _infer()
         mapfile -t COMPREPLY < <(compgen -W "time order" -- "$cur")
         return
         ;;
+    --prune-kind)
+        words="channels block unstructured"
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+        return
+        ;;
     --output-dir | -o)
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
     --input-shape | --preprocess | --max-pixels | --threads | -t | \
-        --batch | -b | --runs | -n | --warmup | --top | -k)
+        --batch | -b | --runs | -n | --warmup | --top | -k | --prune)
         return
         ;;
     esac
@@ -51,8 +56,8 @@ _infer()
                  --input-shape --json"
         ;;
     convert)
-        options="--output --preprocess --labels --input-shape
-                 --winograd-budget --json"
+        options="--output --preprocess --labels --prune --prune-kind --data
+                 --input-shape --winograd-budget --json"
         ;;
     check)
         options="--verbose --skips"

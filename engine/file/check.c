@@ -487,8 +487,18 @@ check_packed(const infer_checker_t *c, const infer_model_node_t *row,
            ? row->packed == 0
            : table_at(c, row->packed, 1, node->op->pack_size(node));
 
-    return fits ? 0 : infer_node_fail(c->g, node, "its weights lie outside "
-                                      "of the model");
+    if (!fits) {
+        return infer_node_fail(c->g, node, "its weights lie outside of the "
+                               "model");
+    }
+
+    if (node->op->packed_valid != NULL
+        && !node->op->packed_valid(node, infer_model_at(c->m, row->packed)))
+    {
+        return infer_node_fail(c->g, node, "its weights are not in order");
+    }
+
+    return 0;
 }
 
 

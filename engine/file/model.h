@@ -13,7 +13,7 @@
 
 
 #define INFER_MODEL_MAGIC    "INFERMDL"
-#define INFER_MODEL_VERSION  1
+#define INFER_MODEL_VERSION  2
 #define INFER_MODEL_ALIGN    64
 
 /* An operand that was left out. */

@@ -6,8 +6,8 @@
  * NaN in one is NaN in all, but which of the many NaNs is left open: compilers
  * exchange factors.  A clip passes NaN through as it is.)
  *
- * The loops are written once (vec_math.h, rows.h, tile.h, winograd.h, bytes.h,
- * integer.h) over a vector of 16 floats; an instruction set is that vector
+ * The loops are written once (vec_math.h, rows.h, tile.h, sparse.h, winograd.h,
+ * bytes.h, integer.h) over a vector of 16 floats; an instruction set is that vector
  * (vec_*.h) and a file of a few lines that compiles the loops with it.
  *
  * Weight panels (f32): [ceil(N / 16)][K][16], channels beyond N are 0.
@@ -51,6 +51,27 @@ typedef struct {
     size_t                ldc;
     const infer_unary_t  *act;
 } infer_tile_f32_t;
+
+/*
+ * The same of weights that are mostly zero: in panel p, numbered from the
+ * first to use, only rows index[start[p]] .. index[start[p + 1] - 1] of K,
+ * ascending, are not left out; row i of those is blocks[i * 16] and on.
+ */
+typedef struct {
+    const float          *a;            /* rows x K */
+    size_t                lda;
+    size_t                rows;
+    const uint32_t       *start;
+    const uint32_t       *index;
+    const float          *blocks;
+    size_t                n;
+    const float          *bias;         /* n rounded up to a panel */
+    const float          *residual;     /* NULL: none */
+    size_t                ldr;
+    float                *c;
+    size_t                ldc;
+    const infer_unary_t  *act;
+} infer_sparse_f32_t;
 
 /* A line of a window. */
 typedef struct {
@@ -289,6 +310,7 @@ typedef struct {
     size_t       tile_rows;
 
     void       (*tile_f32)(const infer_tile_f32_t *t);
+    void       (*sparse_f32)(const infer_sparse_f32_t *t);
     void       (*depthwise_f32)(const infer_depthwise_f32_t *d);
     void       (*pool_f32)(const infer_pool_f32_t *p);
     void       (*winograd_input_f32)(const infer_winograd_input_f32_t *t);

@@ -6,6 +6,7 @@
 #ifndef INFER_KERNELS_TABLE_H
 #define INFER_KERNELS_TABLE_H
 
+#include "kernels/sparse.h"
 #include "kernels/winograd.h"
 #include "kernels/peak.h"
 
@@ -16,6 +17,7 @@ const infer_kernels_t  infer_kernels_##ISA = {                               \
     .integer = &infer_integer_kernels_##INTEGER,                             \
     .tile_rows = INFER_TILE_ROWS,                                            \
     .tile_f32 = tile_f32,                                                    \
+    .sparse_f32 = sparse_f32,                                                \
     .depthwise_f32 = depthwise_f32,                                          \
     .pool_f32 = pool_f32,                                                    \
     .winograd_input_f32 = winograd_input_f32,                                \

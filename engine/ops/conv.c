@@ -13,6 +13,7 @@
 #include "ops/depthwise.h"
 #include "ops/gate.h"
 #include "ops/lines.h"
+#include "ops/sparse.h"
 #include "ops/window.h"
 #include "ops/winograd.h"
 
@@ -46,6 +47,10 @@ conv_shape(infer_graph_t *g, const infer_node_t *node)
                                "transforms");
     }
 
+    if (infer_sparse_check(g, node) != 0) {
+        return -1;
+    }
+
     infer_set_result(node->out[0], INFER_F32, node->in[INFER_IN_X]->rank,
                      dim);
 
@@ -65,6 +70,10 @@ conv_pack_size(const infer_node_t *node)
         return infer_winograd_pack_size(node, &w);
     }
 
+    if (node->param.conv.sparse.used) {
+        return infer_sparse_pack_size(&w, &node->param.conv.sparse);
+    }
+
     return infer_product_pack_size(&w);
 }
 
@@ -77,6 +86,11 @@ conv_pack(const infer_node_t *node, void *dst)
 
     if (node->param.conv.winograd) {
         infer_winograd_pack(node, &w, dst);
+        return;
+    }
+
+    if (node->param.conv.sparse.used) {
+        infer_sparse_pack(node, &w, &node->param.conv.sparse, dst);
         return;
     }
 
@@ -164,8 +178,9 @@ lines_of(infer_lines_t *l, const infer_call_t *call)
     const infer_conv_t    *p = &call->param->conv;
     const infer_tensor_t  *x = call->in[INFER_IN_X];
 
-    if (!infer_lines_fit(&p->window, p->groups, x->rank,
-                         x->dim[x->rank - 1]))
+    if (p->sparse.used
+        || !infer_lines_fit(&p->window, p->groups, x->rank,
+                            x->dim[x->rank - 1]))
     {
         return 0;
     }
@@ -224,6 +239,7 @@ product_of(const infer_field_t *f)
     p.k = (size_t) (f->group * f->taps);
     p.n = (size_t) (f->outputs / f->groups);
     p.packed = call->packed;
+    p.sparse = call->param->conv.sparse;
     p.residual = infer_product_residual(call);
     p.c = call->out[0]->data;
     p.ldc = infer_out_ld(call);
@@ -259,5 +275,6 @@ const infer_op_t  infer_op_conv = {
     .pack_size = conv_pack_size,
     .n_packed = INFER_IN_SCALE,
     .pack = conv_pack,
+    .packed_valid = infer_sparse_valid,
     .macs = infer_window_macs
 };

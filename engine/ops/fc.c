@@ -4,6 +4,7 @@
  */
 
 #include "ops/product.h"
+#include "ops/sparse.h"
 
 
 int
@@ -86,6 +87,10 @@ fc_shape(infer_graph_t *g, const infer_node_t *node)
     infer_set_result(node->out[0], INFER_F32, node->in[INFER_IN_X]->rank,
                      dim);
 
+    if (infer_sparse_check(g, node) != 0) {
+        return -1;
+    }
+
     return infer_product_check(g, node, &p->act);
 }
 
@@ -95,6 +100,10 @@ fc_pack_size(const infer_node_t *node)
 {
     infer_weights_t  w = infer_fc_weights(node, node->param.fc.w_rows_are_n);
 
+    if (node->param.fc.sparse.used) {
+        return infer_sparse_pack_size(&w, &node->param.fc.sparse);
+    }
+
     return infer_product_pack_size(&w);
 }
 
@@ -103,6 +112,11 @@ static void
 fc_pack(const infer_node_t *node, void *dst)
 {
     infer_weights_t  w = infer_fc_weights(node, node->param.fc.w_rows_are_n);
+
+    if (node->param.fc.sparse.used) {
+        infer_sparse_pack(node, &w, &node->param.fc.sparse, dst);
+        return;
+    }
 
     infer_product_pack(node, &w, dst);
 }
@@ -119,6 +133,7 @@ product_of(const infer_call_t *call)
     p.n = (size_t) y->dim[y->rank - 1];
     p.rows = infer_numel(y) / p.n;
     p.packed = call->packed;
+    p.sparse = call->param->fc.sparse;
     p.residual = infer_product_residual(call);
     p.c = y->data;
     p.ldc = infer_out_ld(call);
@@ -159,5 +174,6 @@ const infer_op_t  infer_op_fc = {
     .pack_size = fc_pack_size,
     .n_packed = INFER_IN_SCALE,
     .pack = fc_pack,
+    .packed_valid = infer_sparse_valid,
     .macs = infer_fc_macs
 };

@@ -82,6 +82,12 @@ struct infer_op_s {
     size_t     (*pack_size)(const infer_node_t *node);
     void       (*pack)(const infer_node_t *node, void *dst);
 
+    /*
+     * Whether a packed form from a file (pack_size bytes) is one that run()
+     * can be trusted with; NULL: any is.
+     */
+    int        (*packed_valid)(const infer_node_t *node, const void *packed);
+
     /* Multiply-accumulates at batch 1, for profiles; NULL: none. */
     uint64_t   (*macs)(const infer_node_t *node);
 };

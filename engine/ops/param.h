@@ -140,6 +140,15 @@ typedef struct {
     int32_t  after[3];
 } infer_window_t;
 
+/*
+ * Weights of which only blocks are kept, 16 outputs times one element of K,
+ * that hold a number other than 0: see ops/sparse.h.
+ */
+typedef struct {
+    int32_t  used;                     /* 0: all weights are kept */
+    int32_t  blocks;                   /* how many are, else */
+} infer_sparse_t;
+
 /* When the weights of a convolution are transformed: see ops/winograd.h. */
 enum {
     INFER_WINOGRAD_EARLY = 1,          /* when they are packed */
@@ -160,6 +169,7 @@ typedef struct {
     infer_window_t  window;
     int32_t         groups;
     int32_t         winograd;          /* INFER_WINOGRAD_*, 0: none */
+    infer_sparse_t  sparse;
     infer_unary_t   act;
 } infer_conv_t;
 
@@ -179,8 +189,9 @@ typedef struct {
  * out: (.., N).
  */
 typedef struct {
-    int32_t        w_rows_are_n;
-    infer_unary_t  act;
+    int32_t         w_rows_are_n;
+    infer_sparse_t  sparse;
+    infer_unary_t   act;
 } infer_fc_t;
 
 /*

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "ops/product.h"
+#include "ops/sparse.h"
 
 
 #define PANEL          INFER_PANEL
@@ -63,8 +64,6 @@ typedef struct {
 static int check_vector(infer_graph_t *g, const infer_node_t *node, int i,
     infer_dim_t n);
 static int check_residual(infer_graph_t *g, const infer_node_t *node);
-static void pack_row(const infer_weights_t *w, size_t first, size_t lanes,
-    const float *scale, float *row);
 static void load(float *dst, const void *src, size_t first, size_t n);
 static void split_rows(split_t *s, const infer_call_t *call,
     const infer_product_t *p);
@@ -73,6 +72,8 @@ static int prefers_rows(const split_t *s, size_t slots);
 static void run_task(void *arg, size_t i, size_t slot);
 static size_t first_panel(const split_t *s, size_t column);
 static void run_tiles(const split_t *s, infer_tile_f32_t *tile,
+    const region_t *r);
+static void run_sparse(const split_t *s, const infer_tile_f32_t *tile,
     const region_t *r);
 
 
@@ -251,7 +252,24 @@ void
 infer_product_pack_panel(const infer_node_t *node, const infer_weights_t *w,
     size_t first, size_t lanes, float *dst, size_t step, float *bias)
 {
-    float       scale[PANEL];
+    float  scale[PANEL];
+
+    infer_product_pack_vectors(node, first, lanes, scale, bias);
+
+    for (size_t c = 0; c < w->c; c++) {
+        for (size_t tap = 0; tap < w->taps; tap++) {
+            infer_product_pack_row(w, first * w->channel + c * w->depth
+                                      + tap * w->tap_step,
+                                   lanes, scale, dst + tap * step + c * PANEL);
+        }
+    }
+}
+
+
+void
+infer_product_pack_vectors(const infer_node_t *node, size_t first,
+    size_t lanes, float *scale, float *bias)
+{
     const void *vector[INFER_IN_SCALE + 1] = { 0 };
 
     for (int i = INFER_IN_BIAS; i <= INFER_IN_SCALE; i++) {
@@ -272,19 +290,11 @@ infer_product_pack_panel(const infer_node_t *node, const infer_weights_t *w,
     if (vector[INFER_IN_BIAS] != NULL) {
         load(bias, vector[INFER_IN_BIAS], first, lanes);
     }
-
-    for (size_t c = 0; c < w->c; c++) {
-        for (size_t tap = 0; tap < w->taps; tap++) {
-            pack_row(w, first * w->channel + c * w->depth + tap * w->tap_step,
-                     lanes, scale, dst + tap * step + c * PANEL);
-        }
-    }
 }
 
 
-/* A row of a panel; `first`: its first weight. */
-static void
-pack_row(const infer_weights_t *w, size_t first, size_t lanes,
+void
+infer_product_pack_row(const infer_weights_t *w, size_t weight, size_t lanes,
     const float *scale, float *row)
 {
     float  x;
@@ -293,7 +303,7 @@ pack_row(const infer_weights_t *w, size_t first, size_t lanes,
         x = 0;
 
         if (i < lanes) {
-            load(&x, w->data, first + i * w->channel, 1);
+            load(&x, w->data, weight + i * w->channel, 1);
             x *= scale[i];
         }
 
@@ -394,7 +404,7 @@ split_rows(split_t *s, const infer_call_t *call, const infer_product_t *p)
     s->shared = min_size(s->shared, s->blocks);
     s->shared += s->shared == 0;
 
-    if (s->shared > 1 && p->k > DEEP) {
+    if (s->shared > 1 && p->k > DEEP && !p->sparse.used) {
         s->depth = ceil_div(p->k, ceil_div(p->k, DEPTH));
     }
 }
@@ -496,7 +506,11 @@ run_task(void *arg, size_t i, size_t slot)
     tile.ldc = p->ldc;
     tile.ldr = tile.ldc;
 
-    run_tiles(s, &tile, &r);
+    if (p->sparse.used) {
+        run_sparse(s, &tile, &r);
+    } else {
+        run_tiles(s, &tile, &r);
+    }
 }
 
 
@@ -545,4 +559,34 @@ run_tiles(const split_t *s, infer_tile_f32_t *tile, const region_t *r)
 
         s->call->kernels->tile_f32(tile);
     }
+}
+
+
+/* All of k at once, over the same outputs. */
+static void
+run_sparse(const split_t *s, const infer_tile_f32_t *tile, const region_t *r)
+{
+    size_t                  offset;
+    infer_sparse_f32_t      t;
+    infer_sparse_packed_t   w;
+    const infer_product_t  *p = s->product;
+
+    w = infer_sparse_packed(p->packed, p->groups * s->panels, &p->sparse);
+    offset = r->row * tile->ldc + r->group * p->n + r->panel * PANEL;
+
+    t.a = r->a;
+    t.lda = tile->lda;
+    t.rows = r->end - r->row;
+    t.start = w.start + r->group * s->panels + r->panel;
+    t.index = w.index;
+    t.blocks = w.blocks;
+    t.n = min_size(p->n, r->last * PANEL) - r->panel * PANEL;
+    t.bias = w.bias + (r->group * s->panels + r->panel) * PANEL;
+    t.residual = p->residual != NULL ? p->residual + offset : NULL;
+    t.ldr = tile->ldr;
+    t.c = p->c + offset;
+    t.ldc = tile->ldc;
+    t.act = p->act;
+
+    s->call->kernels->sparse_f32(&t);
 }

@@ -50,6 +50,7 @@ struct infer_product_s {
     size_t                k;           /* of a group */
     size_t                n;           /* of a group */
     const float          *packed;      /* what infer_product_pack wrote */
+    infer_sparse_t        sparse;      /* used: infer_sparse_pack */
     const float          *residual;    /* as c; NULL: none */
     float                *c;           /* rows x (groups * n) */
     size_t                ldc;         /* floats from row to row */
@@ -92,6 +93,14 @@ void infer_product_pack(const infer_node_t *node, const infer_weights_t *w,
 void infer_product_pack_panel(const infer_node_t *node,
     const infer_weights_t *w, size_t first, size_t lanes, float *dst,
     size_t step, float *bias);
+
+/* The scales and the bias of a panel, as far as there are some. */
+void infer_product_pack_vectors(const infer_node_t *node, size_t first,
+    size_t lanes, float *scale, float *bias);
+
+/* A row of a panel; `weight`: number of its first. */
+void infer_product_pack_row(const infer_weights_t *w, size_t weight,
+    size_t lanes, const float *scale, float *row);
 
 /*
  * What fully connected layers share, whatever the dtype: the result's

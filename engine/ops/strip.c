@@ -32,7 +32,7 @@ take_apart(const infer_node_t *node, parts_t *parts)
     for (int i = 0; i < 2; i++) {
         part = &parts->node[i];
         part->op = node->op;
-        part->id = node->id;
+        part->id = INFER_OP_CONV;
         part->name = node->name;
         part->in = parts->in[i];
         part->out = &parts->out[i];

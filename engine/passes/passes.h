@@ -34,6 +34,10 @@ int infer_pass_fuse(infer_graph_t *g);
  */
 int infer_pass_affine(infer_graph_t *g);
 
+/* Leaves out weights or channels; see infer_pruning_t. */
+int infer_pass_prune(infer_graph_t *g, const infer_pruning_t *pruning);
+int infer_pass_prune_channels(infer_graph_t *g, double fraction);
+
 /*
  * Evens out the weights of two products in a row: an output of the first
  * becomes smaller by a power of two, the second's weights for it larger, so
@@ -54,6 +58,9 @@ int infer_pass_quantize_dynamic(infer_graph_t *g);
  * scales.
  */
 int infer_pass_integer(infer_graph_t *g);
+
+/* Chooses the products whose zeros are left out, block by block. */
+int infer_pass_sparse(infer_graph_t *g);
 
 /* Makes a factor in front of a convolution of single points its gate. */
 int infer_pass_gate(infer_graph_t *g);

@@ -83,6 +83,7 @@ is_pointwise(const infer_node_t *node)
     const infer_window_t  *w = &node->param.conv.window;
 
     point = node->id == INFER_OP_CONV && node->param.conv.groups == 1
+            && !node->param.conv.sparse.used
             && operand(node, INFER_IN_RESIDUAL) == NULL;
 
     for (int i = 0; point && i < 3; i++) {

@@ -83,7 +83,9 @@ is_candidate(infer_node_t *node, candidate_t *c)
     double                direct, winograd, transforms, late;
     const infer_value_t  *out;
 
-    if (node->id != INFER_OP_CONV || !infer_winograd_fits(node)) {
+    if (node->id != INFER_OP_CONV || node->param.conv.sparse.used
+        || !infer_winograd_fits(node))
+    {
         return 0;
     }
 
