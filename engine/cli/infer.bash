@@ -20,12 +20,21 @@ _infer()
         mapfile -t COMPREPLY < <(compgen -W "time order" -- "$cur")
         return
         ;;
+    --quantize)
+        mapfile -t COMPREPLY < <(compgen -W "static dynamic" -- "$cur")
+        return
+        ;;
+    --observer)
+        words="minmax histogram percentile entropy"
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+        return
+        ;;
     --output-dir | -o)
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
-    --input-shape | --preprocess | --max-pixels | --threads | -t | \
-        --batch | -b | --runs | -n | --warmup | --top | -k)
+    --input-shape | --preprocess | --max-pixels | --max-drop | \
+        --threads | -t | --batch | -b | --runs | -n | --warmup | --top | -k)
         return
         ;;
     esac
@@ -51,8 +60,9 @@ _infer()
                  --input-shape --json"
         ;;
     convert)
-        options="--output --preprocess --labels --input-shape
-                 --winograd-budget --json"
+        options="--output --preprocess --labels --quantize --calibrate
+                 --observer --data --max-drop --max-pixels --threads
+                 --input-shape --winograd-budget --json"
         ;;
     check)
         options="--verbose --skips"
