@@ -25,12 +25,22 @@ _infer()
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
         return
         ;;
+    --quantize)
+        mapfile -t COMPREPLY < <(compgen -W "static dynamic" -- "$cur")
+        return
+        ;;
+    --observer)
+        words="minmax histogram percentile entropy"
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+        return
+        ;;
     --output-dir | -o)
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
-    --input-shape | --preprocess | --max-pixels | --threads | -t | \
-        --batch | -b | --runs | -n | --warmup | --top | -k | --prune)
+    --input-shape | --preprocess | --max-pixels | --max-drop | \
+        --threads | -t | --batch | -b | --runs | -n | --warmup | --top | \
+        -k | --prune)
         return
         ;;
     esac
@@ -56,7 +66,9 @@ _infer()
                  --input-shape --json"
         ;;
     convert)
-        options="--output --preprocess --labels --prune --prune-kind --data
+        options="--output --preprocess --labels --quantize --calibrate
+                 --observer --data --max-drop --prune --prune-kind
+                 --max-pixels --threads
                  --input-shape --winograd-budget --json"
         ;;
     check)

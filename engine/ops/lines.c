@@ -13,8 +13,10 @@
 /* A run longer than this is copied into rows at little cost. */
 #define SHORT_RUN  64
 
-/* Elements in the lines of a task, unless one output needs more. */
+/* Floats in the lines of a task, unless one output needs more; half of the
+   room for bytes, of which a network has many channels by then. */
 #define TASK_SIZE  ((int64_t) 16 << 10)
+#define TASK_BYTES ((int64_t) 32 << 10)
 
 /* Elements that may be read beyond the last line. */
 #define SLACK      3
@@ -69,7 +71,7 @@ infer_lines_init(infer_lines_t *l, const infer_call_t *call,
     l->line = (w->before[2] + l->x->dim[2] + w->after[2]) * l->channels;
 
     out = l->y->dim[1];
-    room = TASK_SIZE / l->line - l->extent;
+    room = (l->size == 1 ? TASK_BYTES : TASK_SIZE) / l->line - l->extent;
 
     l->lines = room > 0 ? room / w->stride[1] + 1 : 1;
     l->tasks = (out + l->lines - 1) / l->lines;

@@ -7,10 +7,12 @@ Two processes, one of each engine, hold the same model and take turns in short
 bursts on the same input, so that whatever else the machine does hits both.
 Each burst begins with runs that do not count.  The tables are Markdown.
 
-BENCH_MODELS   names, by default all of TARGET
+BENCH_MODELS   names, by default all of TARGET; those of INT8_TARGET are also
+               run quantized
 BENCH_ROUNDS   turns of each engine, by default 20
 """
 
+import copy
 import json
 import os
 import statistics
@@ -29,6 +31,11 @@ TARGET = {
     "densenet121": 0.85, "googlenet": 0.70, "inception_v3": 0.85,
     "vit_b_16": 0.90,
 }
+# The same of quantized models: uint8 activations, int8 weights with a scale
+# for each output, QuantizeLinear and DequantizeLinear around every layer.
+INT8_TARGET = {"resnet18": 0.80, "resnet50": 0.85, "mobilenet_v2": 0.75}
+# How many times faster than in float32 they are to be here, on one thread.
+SPEEDUP = {"resnet50": 2.8}
 SLACK = 0.05
 THREADS = (1, 2)
 MEMORY = 0.5                        # of ONNX Runtime's peak RSS, at most
@@ -45,7 +52,7 @@ class Engine:
 
     def __init__(self, command, model, threads):
         self.process = subprocess.Popen(
-            [*command, model, input_of(model), str(threads)],
+            [*command, model.path, model.input, str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.load_ms = self.read()[0]
         self.ms = []
@@ -73,14 +80,34 @@ class Engine:
             sys.exit(f"{' '.join(self.process.args)}: failed")
 
 
-def input_of(model):
-    size = 299 if "inception" in model else 224
-    return os.path.join(os.path.dirname(model), "input", f"{size}_0.npy")
+class Model:
+    def __init__(self, build, name):
+        size = 299 if "inception" in name else 224
+        self.path = f"{build}/models/{name}.onnx"
+        self.input = f"{build}/models/input/{size}_0.npy"
+
+    def quantized(self, infer):
+        """The same model in 8-bit integers; its file is made once."""
+        tool = "t/models/quantize.py"
+        directory, name = os.path.split(self.path)
+        model = copy.copy(self)
+        model.path = os.path.join(directory, "int8", name)
+
+        if not (os.path.exists(model.path)
+                and all(os.path.getmtime(model.path) > os.path.getmtime(f)
+                        for f in (tool, self.path))):
+            os.makedirs(os.path.dirname(model.path), exist_ok=True)
+            subprocess.check_call([
+                "/usr/bin/python3", tool, infer, self.path,
+                self.input.replace("_0.npy", "_5.npy"), model.path])
+
+        return model
 
 
-def measure(commands, model, threads, rounds):
-    """Both engines, taking turns; the one that begins alternates too."""
-    engines = [Engine(command, model, threads) for command in commands]
+def measure(pairs, threads, rounds):
+    """Engines, each a command and a model, taking turns; the one that begins
+    alternates too.  Returns the milliseconds of each, and the peak RSS."""
+    engines = [Engine(command, model, threads) for command, model in pairs]
 
     counts = []
     for e in engines:
@@ -132,9 +159,54 @@ def memory_row(name, peaks, loads):
             missed(loads[0] / loads[1], 1)]
 
 
+def int8_row(name, ms, threads):
+    ours, theirs, floats = (statistics.median(m) for m in ms)
+    speedup = floats / ours
+    wanted = SPEEDUP.get(name) if threads == 1 else None
+    target = INT8_TARGET[name] + (SLACK if threads > 1 else 0)
+    least = "" if wanted is None else f"{wanted:.1f}"
+
+    return [name, f"{ours:.2f}", f"{theirs:.2f}", f"{ours / theirs:.2f}",
+            missed(ours / theirs, target), f"{min(ms[0]) / min(ms[1]):.2f}",
+            f"{floats:.2f}", f"{speedup:.2f}",
+            f"{least} missed" if wanted and speedup < wanted else least]
+
+
 def gmacs_of(build, model):
-    return json.loads(machine.output(f"{build}/infer", "inspect", model,
+    return json.loads(machine.output(f"{build}/infer", "inspect", model.path,
                                      "--json"))["macs"] / 1e9
+
+
+def int8(build, names, commands, rounds):
+    """Quantized models, and the same in float32."""
+    print("\n## Models: one image, 8-bit integers\n")
+    print("QuantizeLinear and DequantizeLinear around every layer: uint8 "
+          "activations, int8\nweights with a scale for each output; faster: "
+          "times, than in float32.")
+
+    for threads in THREADS:
+        rows = []
+        for name in names:
+            model = Model(build, name)
+            quantized = model.quantized(f"{build}/infer")
+            ms, _ = measure([(commands[0], quantized),
+                             (commands[1], quantized), (commands[0], model)],
+                            threads, rounds)
+            rows.append(int8_row(name, ms, threads))
+            progress(f"{name} in INT8", threads)
+
+        print_heading(threads)
+        print(machine.table(["model", "ms", "ONNX Runtime ms", "ratio",
+                             "at most", "best", "float32 ms", "faster",
+                             "at least"], rows), flush=True)
+
+
+def print_heading(threads):
+    print(f"\n### {threads} thread{'s' if threads > 1 else ''}\n")
+
+
+def progress(what, threads):
+    print(f"bench: {what}, threads: {threads}", file=sys.stderr)
 
 
 def main():
@@ -174,17 +246,18 @@ def main():
     for threads in THREADS:
         rows = []
         for name in names:
-            model = f"{build}/models/{name}.onnx"
-            ms, peaks = measure(commands, model, threads, rounds)
+            model = Model(build, name)
+            ms, peaks = measure([(c, model) for c in commands], threads,
+                                rounds)
             target = TARGET[name] + (SLACK if threads > 1 else 0)
             rows.append(speed_row(name, ms, gmacs_of(build, model),
                                   peak[threads], target))
             if threads == 1:
                 memory.append(memory_row(name, peaks,
                                          load_times(commands, model)))
-            print(f"bench: {name}, threads: {threads}", file=sys.stderr)
+            progress(name, threads)
 
-        print(f"\n### {threads} thread{'s' if threads > 1 else ''}\n")
+        print_heading(threads)
         print(machine.table(["model", "ms", "ONNX Runtime ms", "ratio",
                              "at most", "best", "GFLOP/s", "of peak"], rows),
               flush=True)
@@ -194,6 +267,8 @@ def main():
     print(machine.table(["model", "MB", "ONNX Runtime MB", "ratio",
                          "at most", "load ms", "ONNX Runtime ms", "ratio",
                          "at most"], memory), flush=True)
+
+    int8(build, [n for n in names if n in INT8_TARGET], commands, rounds)
 
 
 main()

@@ -1,6 +1,15 @@
-"""Quantizes an ONNX model for tests: QuantizeLinear and DequantizeLinear
-around every layer, scales from the least and the largest value that one run
-has seen.  Nothing is done for accuracy."""
+#!/usr/bin/python3
+"""Quantizes an ONNX model for tests and benchmarks: QuantizeLinear and
+DequantizeLinear around every layer, scales from the least and the largest
+value that one run has seen.  Nothing is done for accuracy.
+
+    quantize.py INFER MODEL.onnx INPUT.npy OUT.onnx
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
 
 import numpy as np
 import onnx
@@ -43,6 +52,28 @@ def with_outputs(model, names):
             model.graph.output.append(
                 helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     return model
+
+
+def file_name(name):
+    """Of the file that `infer run --output-dir` writes a tensor to."""
+    return name.replace("/", "_").replace(":", "_") + ".npy"
+
+
+def ranges(infer, model, names, path):
+    """The least and the largest value of each tensor on the images of an
+    .npy file."""
+    def extent(a):
+        return float(a.min()), float(a.max())
+
+    with tempfile.TemporaryDirectory() as tmp:
+        file = os.path.join(tmp, "float.onnx")
+        onnx.save(with_outputs(model, names), file)
+        subprocess.check_call([infer, "run", file, "--input", path,
+                               "--output-dir", tmp],
+                              stdout=subprocess.DEVNULL)
+        return {n: extent(np.load(path if n == model.graph.input[0].name
+                                  else os.path.join(tmp, file_name(n))))
+                for n in names}
 
 
 class Quantizer:
@@ -162,6 +193,17 @@ def quantize(model, ranges, signed=False, per_channel=True):
     return Quantizer(model, ranges, signed, per_channel).run()
 
 
+def write(infer, source, path, target):
+    """A QDQ model with the outputs of the model it is made from."""
+    model = onnx.load(source)
+    n = len(model.graph.output)
+    known = ranges(infer, model, activations(model), path)
+    quantized, _ = quantize(model, known)
+    del quantized.graph.output[n:]
+    onnx.save(quantized, target + ".part")
+    os.rename(target + ".part", target)
+
+
 def cut(model, layers):
     """The model in pieces: every layer takes the quantized tensors in front
     of it from inputs of the model, NAME.in.  layers: name -> array."""
@@ -175,3 +217,9 @@ def cut(model, layers):
         if node.op_type == "DequantizeLinear" and node.input[0] in layers:
             node.input[0] += ".in"
     return model
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit("usage: quantize.py INFER MODEL.onnx INPUT.npy OUT.onnx")
+    write(*sys.argv[1:])

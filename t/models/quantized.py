@@ -18,7 +18,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 sys.dont_write_bytecode = True
-from quantize import activations, cut, quantize, with_outputs
+from quantize import activations, cut, file_name, quantize, ranges
 
 BUILD = os.environ.get("BUILD", "build")
 MODELS = os.path.join(BUILD, "models")
@@ -47,7 +47,7 @@ def call(*args, isa=None):
 
 
 def outputs(directory):
-    return {f[:-4]: np.load(os.path.join(directory, f))
+    return {f: np.load(os.path.join(directory, f))
             for f in sorted(os.listdir(directory))}
 
 
@@ -81,20 +81,6 @@ def agreement(a, b):
 
 # ---- networks --------------------------------------------------------------
 
-def file_name(name):
-    return name.replace("/", "_").replace(":", "_")
-
-
-def ranges(model, names, tmp):
-    """The least and the largest value of each tensor on five images."""
-    path = os.path.join(tmp, "float.onnx")
-    onnx.save(with_outputs(model, names), path)
-    seen = ours(path, {"input": f"{MODELS}/input/224_5.npy"})
-    seen["input"] = np.load(f"{MODELS}/input/224_5.npy")
-    return {n: (float(seen[file_name(n)].min()),
-                float(seen[file_name(n)].max())) for n in names}
-
-
 def operators(path):
     steps = json.loads(subprocess.check_output(
         [INFER, "bench", path, "--per-op", "--json", "--runs", "1"]))
@@ -114,7 +100,8 @@ def network(name, tmp):
     sums that lie between two steps are rounded: the random weights make more
     of that with every layer, until nothing can be compared."""
     model = onnx.load(f"{MODELS}/{name}.onnx")
-    known = ranges(model, activations(model), tmp)
+    known = ranges(INFER, model, activations(model),
+                   f"{MODELS}/input/224_5.npy")
     path, pieces = (os.path.join(tmp, f) for f in ("qdq.onnx", "cut.onnx"))
 
     for what, options in (("u8", {}), ("s8", {"signed": True}),
@@ -221,7 +208,8 @@ class Model:
         except subprocess.CalledProcessError:
             ok(False, f"{what}: does not run")
             return
-        share = min(agreement(mine[n], reference[n]) for n, _ in outs)
+        share = min(agreement(mine[f], reference[f])
+                    for f in (file_name(n) for n, _ in outs))
         ok(share >= AGREE, f"{what}: {100 * share:.2f} %")
 
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # make test-models: the engine against PIL, PyTorch and ONNX Runtime on
-# real architectures, quantized ones too, the module against the infer command.
+# real architectures, quantized ones too, quantization against floats, the
+# module against the infer command.
 #
 #     t/models/run.sh BUILD
 #
@@ -49,6 +50,7 @@ done
 status=0
 prove --timer -v -e /usr/bin/python3 t/models/image.py || status=1
 prove --timer -v -e /usr/bin/python3 t/models/quantized.py || status=1
+prove --timer -v -e /usr/bin/python3 t/models/calibrated.py || status=1
 prove --timer -v -e /usr/bin/python3 t/models/torchscript.py :: "$BUILD" \
     || status=1
 prove --timer -v t/models/*.t || status=1
