@@ -36,6 +36,7 @@ infer_kernels_blas(const infer_kernels_t *rest)
 {
     /* the host's threads are the only ones */
     openblas_set_num_threads(1);
+    infer_blas_end_threads();
 
     correct_core();
 
@@ -46,6 +47,20 @@ infer_kernels_blas(const infer_kernels_t *rest)
     table.peak_f32 = peak_f32;
 
     return &table;
+}
+
+
+void
+infer_blas_end_threads(void)
+{
+    int  (*end)(void);
+
+    /* exported, but not by every build */
+    *(void **) &end = dlsym(RTLD_DEFAULT, "blas_thread_shutdown_");
+
+    if (end != NULL) {
+        end();
+    }
 }
 
 

@@ -15,4 +15,11 @@
  */
 const infer_kernels_t *infer_kernels_blas(const infer_kernels_t *rest);
 
+/*
+ * Ends the threads that OpenBLAS starts when it is loaded: nobody uses them,
+ * and for their first milliseconds each keeps a processor busy waiting.
+ * OpenBLAS starts them again where somebody else in the process needs them.
+ */
+void infer_blas_end_threads(void);
+
 #endif /* INFER_KERNELS_BLAS_H */

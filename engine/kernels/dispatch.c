@@ -71,6 +71,8 @@ pick(void)
     const char             *wish = getenv("INFER_ISA");
     const infer_kernels_t  *kernels, *best = NULL;
 
+    infer_blas_end_threads();
+
     for (size_t i = 0; (kernels = infer_kernels_own(i)) != NULL; i++) {
         best = kernels;
 
