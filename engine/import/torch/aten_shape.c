@@ -393,6 +393,7 @@ const torch_builtin_t  torch_builtins_shape[] = {
     { "torch.contiguous", "self memory_format", itself },
     { "torch.detach", "self", itself },
     { "torch.alias", "self", itself },
+    { "torch.lift_fresh", "self", itself },
     { "torch.cpu", "self", itself },
     { "torch.requires_grad_", "self requires_grad", itself },
     { "torch.clone", "self memory_format", copy_of },

@@ -229,30 +229,31 @@ cat(torch_eval_t *t, torch_value_t *const *arg)
 static torch_value_t *
 stack(torch_eval_t *t, torch_value_t *const *arg)
 {
-    int              n, axis;
+    int              n, axis, rank;
     infer_dim_t      dim[INFER_MAX_RANK + 1];
     infer_value_t  **in;
 
     n = tensors(t, arg[0], &in);
-    axis = n > 0 ? aten_axis(t, arg[1], in[0]->rank + 1) : -1;
+    rank = n > 0 ? in[0]->rank : 0;
+    axis = n > 0 ? aten_axis(t, arg[1], rank + 1) : -1;
 
-    if (axis < 0 || in[0]->rank == INFER_MAX_RANK) {
+    if (axis < 0 || rank == INFER_MAX_RANK) {
         return axis < 0 ? NULL : TORCH_DECLINE;
     }
 
     for (int i = 0; i < n; i++) {
-        if (in[i]->rank != in[0]->rank) {
+        if (in[i]->rank != rank) {
             torch_fail(t, "the tensors have different shapes");
             return NULL;
         }
 
-        for (int k = 0; k <= in[i]->rank; k++) {
+        for (int k = 0; k <= rank; k++) {
             dim[k] = k == axis ? infer_dim(1)
                                : in[i]->dim[k < axis ? k : k - 1];
         }
 
-        in[i] = aten_reshape(t, aten_cast(t, in[i], in[0]->dtype),
-                             in[i]->rank + 1, dim);
+        in[i] = aten_reshape(t, aten_cast(t, in[i], in[0]->dtype), rank + 1,
+                             dim);
         if (in[i] == NULL) {
             return NULL;
         }

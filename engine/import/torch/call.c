@@ -8,8 +8,13 @@
 #include "import/torch/aten.h"
 
 
+/* Those of the language come first: the others are operators. */
+#define N_LANGUAGE  3
+
 static const torch_builtin_t *const  tables[] = {
     torch_builtins_core,
+    torch_builtins_number,
+    torch_builtins_sequence,
     torch_builtins_unary,
     torch_builtins_elementwise,
     torch_builtins_window,
@@ -208,12 +213,13 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
             v = call_builtin(t, b, args);
 
             if (v != TORCH_DECLINE) {
-                return v != NULL && i > 0 && count(t, name) != 0 ? NULL : v;
+                return v != NULL && i >= N_LANGUAGE && count(t, name) != 0
+                       ? NULL : v;
             }
         }
     }
 
-    if (!known && name[strlen(name) - 1] == '_' && args->n > 0
+    if (name[strlen(name) - 1] == '_' && args->n > 0
         && args->value[0]->kind == TORCH_TENSOR)
     {
         return call_in_place(t, name, args);
@@ -287,6 +293,10 @@ count(torch_eval_t *t, const char *name)
     char               text[80];
     size_t             i, space;
     infer_op_count_t  *grown;
+
+    if (t->g->n_values > TORCH_MAX_VALUES) {
+        return torch_fail(t, "the model has too many operators");
+    }
 
     snprintf(text, sizeof(text), "%s%s",
              strncmp(name, "torch.", 6) == 0 ? "aten::" : "",
@@ -470,7 +480,7 @@ put_part(torch_eval_t *t, const torch_part_t *part, infer_value_t *y)
 }
 
 
-/* An object of a class: a NamedTuple's fields, or what __init__ makes. */
+/* An object of a class, or a NamedTuple, which is a tuple. */
 static torch_value_t *
 construct(torch_eval_t *t, const torch_definition_t *class,
     const torch_args_t *args)
@@ -479,16 +489,23 @@ construct(torch_eval_t *t, const torch_definition_t *class,
     torch_value_t       *v, *field;
     const torch_node_t  *c;
 
-    v = torch_new(t->g, TORCH_OBJECT);
+    if (torch_find_member(class->node, SYNTAX_FUNCTION, "__init__") != NULL) {
+        v = torch_new(t->g, TORCH_OBJECT);
+        if (v == NULL) {
+            return NULL;
+        }
+
+        v->object->class_name = class->name;
+
+        return torch_call_method(t, v, "__init__", args) != NULL ? v : NULL;
+    }
+
+    v = torch_new(t->g, TORCH_TUPLE);
     if (v == NULL) {
         return NULL;
     }
 
-    v->object->class_name = class->name;
-
-    if (torch_find_member(class->node, SYNTAX_FUNCTION, "__init__") != NULL) {
-        return torch_call_method(t, v, "__init__", args) != NULL ? v : NULL;
-    }
+    v->class_name = class->name;
 
     for (size_t i = 1; i < class->node->n; i++) {
         c = class->node->child[i];
@@ -505,7 +522,7 @@ construct(torch_eval_t *t, const torch_definition_t *class,
             return NULL;
         }
 
-        if (torch_set_attr(t->g, v->object, c->name, field) != 0) {
+        if (torch_append(t->g, v, field) != 0) {
             return NULL;
         }
     }

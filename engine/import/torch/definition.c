@@ -41,6 +41,7 @@ torch_eval_start(torch_eval_t *t)
     t->line = 0;
     t->steps = 0;
     t->calls = 0;
+    t->nested = 0;
     t->trained = 0;
     t->follows = 0;
     t->n_counts = 0;
@@ -219,6 +220,31 @@ torch_find_method(const torch_eval_t *t, const torch_object_t *object,
     *method = torch_find_member(d->node, SYNTAX_FUNCTION, name);
 
     return *method != NULL ? d : NULL;
+}
+
+
+const char *
+torch_field_name(const torch_eval_t *t, const torch_value_t *tuple, size_t i)
+{
+    const torch_node_t        *c;
+    const torch_definition_t  *d;
+
+    d = tuple->kind == TORCH_TUPLE && tuple->class_name != NULL
+        ? torch_find_definition(t, tuple->class_name) : NULL;
+
+    if (d == NULL || d->node->kind != SYNTAX_CLASS) {
+        return NULL;
+    }
+
+    for (size_t k = 1; k < d->node->n; k++) {
+        c = d->node->child[k];
+
+        if (c->kind == SYNTAX_ANNOTATION && i-- == 0) {
+            return c->name;
+        }
+    }
+
+    return NULL;
 }
 
 

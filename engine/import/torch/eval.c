@@ -10,6 +10,8 @@
 #include "import/torch/eval.h"
 
 
+static int enter(torch_eval_t *t);
+static torch_value_t *eval_node(torch_frame_t *frame, const torch_node_t *n);
 static int run_statement(torch_frame_t *frame, const torch_node_t *n);
 static int run_if(torch_frame_t *frame, const torch_node_t *n);
 static int run_while(torch_frame_t *frame, const torch_node_t *n);
@@ -24,6 +26,7 @@ static torch_value_t *eval_name(torch_frame_t *frame, const torch_node_t *n);
 static torch_value_t *eval_attr(torch_frame_t *frame, const torch_node_t *n);
 static torch_value_t *attribute(torch_eval_t *t, torch_value_t *v,
     const char *name);
+static int restore(torch_eval_t *t, torch_value_t *v);
 static torch_value_t *constant(torch_eval_t *t, const char *name);
 static torch_value_t *eval_subscript(torch_frame_t *frame,
     const torch_node_t *n);
@@ -45,10 +48,16 @@ torch_run_block(torch_frame_t *frame, const torch_node_t *block)
 {
     int  rc = 0;
 
+    if (enter(frame->t) != 0) {
+        return -1;
+    }
+
     for (size_t i = 0; i < block->n && rc == 0; i++) {
         frame->t->line = block->child[i]->line;
         rc = run_statement(frame, block->child[i]);
     }
+
+    frame->t->nested--;
 
     return rc < 0 ? -1 : frame->result != NULL;
 }
@@ -200,6 +209,12 @@ assign(torch_frame_t *frame, const torch_node_t *target, torch_value_t *v)
                                 torch_kind_name(object->kind));
         }
 
+        if (object->saved) {
+            return torch_fail(frame->t, "attribute %s of the model is "
+                              "changed, which is not supported",
+                              target->name);
+        }
+
         return torch_set_attr(frame->t->g, object->object, target->name, v);
 
     case SYNTAX_SUBSCRIPT:
@@ -255,12 +270,40 @@ assign_item(torch_frame_t *frame, const torch_node_t *target, torch_value_t *v)
 torch_value_t *
 torch_eval(torch_frame_t *frame, const torch_node_t *n)
 {
-    infer_graph_t  *g = frame->t->g;
+    torch_value_t  *v;
 
     if (++frame->t->steps > TORCH_MAX_STEPS) {
         torch_fail(frame->t, "the code runs for too long");
         return NULL;
     }
+
+    if (enter(frame->t) != 0) {
+        return NULL;
+    }
+
+    v = eval_node(frame, n);
+    frame->t->nested--;
+
+    return v;
+}
+
+
+/* What calls it may call itself in turn, and ends with t->nested--. */
+static int
+enter(torch_eval_t *t)
+{
+    if (++t->nested > TORCH_MAX_NESTED) {
+        return torch_fail(t, "the code is nested too deeply");
+    }
+
+    return 0;
+}
+
+
+static torch_value_t *
+eval_node(torch_frame_t *frame, const torch_node_t *n)
+{
+    infer_graph_t  *g = frame->t->g;
 
     switch (n->kind) {
 
@@ -413,14 +456,27 @@ is_global(const char *name)
 static torch_value_t *
 attribute(torch_eval_t *t, torch_value_t *v, const char *name)
 {
+    const char                *field;
     torch_frame_t              frame = { .t = t };
     torch_value_t             *found;
     const torch_node_t        *n;
     const torch_definition_t  *d;
 
+    for (size_t i = 0; v->kind == TORCH_TUPLE && i < v->items.n; i++) {
+        field = torch_field_name(t, v, i);
+
+        if (field != NULL && strcmp(field, name) == 0) {
+            return v->items.item[i];
+        }
+    }
+
     if (v->kind != TORCH_OBJECT) {
         torch_fail(t, "a %s has no attribute %s", torch_kind_name(v->kind),
                    name);
+        return NULL;
+    }
+
+    if (v->object->state != NULL && restore(t, v) != 0) {
         return NULL;
     }
 
@@ -450,6 +506,30 @@ attribute(torch_eval_t *t, torch_value_t *v, const char *name)
                v->object->class_name != NULL ? v->object->class_name
                                              : "the object", name);
     return NULL;
+}
+
+
+/* Hands what a pickle gave to the __setstate__ of the object's class. */
+static int
+restore(torch_eval_t *t, torch_value_t *v)
+{
+    int                  saved = v->saved;
+    torch_args_t         args = { .n = 1 };
+    torch_value_t       *result;
+    const torch_node_t  *method;
+
+    args.value[0] = v->object->state;
+
+    if (torch_find_method(t, v->object, "__setstate__", &method) == NULL) {
+        return 0;
+    }
+
+    v->object->state = NULL;
+    v->saved = 0;
+    result = torch_call_method(t, v, "__setstate__", &args);
+    v->saved = saved;
+
+    return result != NULL ? 0 : -1;
 }
 
 

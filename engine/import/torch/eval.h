@@ -13,8 +13,10 @@
 
 
 /* Bounds on a run: statements and expressions, and calls within calls. */
-#define TORCH_MAX_STEPS   ((size_t) 1 << 24)
+#define TORCH_MAX_STEPS   ((size_t) 1 << 22)
 #define TORCH_MAX_CALLS   100
+#define TORCH_MAX_NESTED  400     /* blocks and expressions, of all calls */
+#define TORCH_MAX_VALUES  ((size_t) 1 << 18)  /* of the graph */
 
 #define TORCH_MAX_ARGS    64
 
@@ -42,6 +44,7 @@ typedef struct {
     char                 place[160];  /* "FILE:LINE": the name of nodes */
     size_t               steps;
     int                  calls;
+    int                  nested;
     int                  trained;     /* a module was saved in training mode */
     int                  follows;     /* a decision followed the batch: */
     char                 why[160];    /* where */
@@ -138,6 +141,10 @@ const torch_definition_t *torch_find_method(const torch_eval_t *t,
 const torch_node_t *torch_find_member(const torch_node_t *class,
     torch_syntax_t kind, const char *name);
 
+/* The name of field i of a NamedTuple; NULL for other tuples. */
+const char *torch_field_name(const torch_eval_t *t, const torch_value_t *tuple,
+    size_t i);
+
 /* Calls a method of an object; args: without self. */
 torch_value_t *torch_call_method(torch_eval_t *t, torch_value_t *object,
     const char *name, const torch_args_t *args);
@@ -161,8 +168,16 @@ int torch_fail(torch_eval_t *t, const char *fmt, ...)
  */
 int torch_truth(torch_eval_t *t, const torch_value_t *v);
 
+/*
+ * The number that a tensor of one element holds; NULL, with the error set,
+ * where it is not known before a request is.
+ */
+torch_value_t *torch_item(torch_eval_t *t, const torch_value_t *v);
+
 /* The builtins, by files. */
 extern const torch_builtin_t  torch_builtins_core[];      /* core.c */
+extern const torch_builtin_t  torch_builtins_number[];    /* number.c */
+extern const torch_builtin_t  torch_builtins_sequence[];  /* sequence.c */
 extern const torch_builtin_t  torch_builtins_unary[];     /* aten_*.c */
 extern const torch_builtin_t  torch_builtins_elementwise[];
 extern const torch_builtin_t  torch_builtins_window[];

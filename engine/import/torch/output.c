@@ -19,8 +19,6 @@ static int add_items(torch_eval_t *t, const torch_value_t *v, const char *name,
     int depth);
 static int add_pairs(torch_eval_t *t, const torch_value_t *v, const char *name,
     int depth);
-static int add_fields(torch_eval_t *t, const torch_value_t *v,
-    const char *name, int depth);
 
 
 int
@@ -60,13 +58,10 @@ add(torch_eval_t *t, const torch_value_t *v, const char *name, int depth)
 
     case TORCH_TUPLE:
     case TORCH_LIST:
-        return add_items(t, v, *name ? name : "output", depth + 1);
+        return add_items(t, v, name, depth + 1);
 
     case TORCH_DICT:
         return add_pairs(t, v, name, depth + 1);
-
-    case TORCH_OBJECT:
-        return add_fields(t, v, name, depth + 1);
 
     default:
         return torch_fail(t, "an output is a %s, not a tensor",
@@ -90,13 +85,23 @@ add(torch_eval_t *t, const torch_value_t *v, const char *name, int depth)
 }
 
 
+/* A NamedTuple's by their names, others by numbers. */
 static int
 add_items(torch_eval_t *t, const torch_value_t *v, const char *name, int depth)
 {
-    char  text[256];
+    char         text[256];
+    const char  *field;
 
     for (size_t i = 0; i < v->items.n; i++) {
-        snprintf(text, sizeof(text), "%.200s_%zu", name, i);
+        field = torch_field_name(t, v, i);
+
+        if (field != NULL) {
+            snprintf(text, sizeof(text), "%.120s%s%.120s", name,
+                     *name ? "_" : "", field);
+        } else {
+            snprintf(text, sizeof(text), "%.200s_%zu",
+                     *name ? name : "output", i);
+        }
 
         if (add(t, v->items.item[i], text, depth) != 0) {
             return -1;
@@ -130,27 +135,6 @@ add_pairs(torch_eval_t *t, const torch_value_t *v, const char *name, int depth)
         }
 
         if (add(t, v->items.item[i + 1], text, depth) != 0) {
-            return -1;
-        }
-    }
-
-    return 0;
-}
-
-
-static int
-add_fields(torch_eval_t *t, const torch_value_t *v, const char *name,
-    int depth)
-{
-    char                 text[256];
-    const torch_attr_t  *attr;
-
-    for (size_t i = 0; i < v->object->n; i++) {
-        attr = &v->object->attr[i];
-        snprintf(text, sizeof(text), "%.120s%s%.120s", name,
-                 *name ? "_" : "", attr->name);
-
-        if (add(t, attr->value, text, depth) != 0) {
             return -1;
         }
     }

@@ -40,6 +40,7 @@ static torch_node_t *parse_return(parser_t *p);
 static torch_node_t *parse_simple(parser_t *p);
 static torch_node_t *parse_annotation(parser_t *p, torch_node_t *target);
 static torch_node_t *parse_targets(parser_t *p, torch_node_t *first);
+static torch_node_t *parse_values(parser_t *p);
 static torch_node_t *parse_expression(parser_t *p);
 static torch_node_t *parse_suffix(parser_t *p, torch_node_t *operand);
 static torch_node_t *parse_word(parser_t *p);
@@ -542,8 +543,38 @@ parse_targets(parser_t *p, torch_node_t *first)
     }
 
     return add(p, n, tuple != NULL ? tuple : first) == 0
-           && expect_sign(p, '=') == 0 && add(p, n, parse_expression(p)) == 0
+           && expect_sign(p, '=') == 0 && add(p, n, parse_values(p)) == 0
            ? n : NULL;
+}
+
+
+/* "a, b": a tuple */
+static torch_node_t *
+parse_values(parser_t *p)
+{
+    torch_node_t  *n, *tuple;
+
+    n = parse_expression(p);
+
+    if (n == NULL || !is_sign(p, ',')) {
+        return n;
+    }
+
+    tuple = node(p, SYNTAX_TUPLE);
+
+    if (tuple == NULL || add(p, tuple, n) != 0) {
+        return NULL;
+    }
+
+    while (is_sign(p, ',')) {
+        if (next(p) != 0 || (p->token.kind != TOKEN_NEWLINE
+                             && add(p, tuple, parse_expression(p)) != 0))
+        {
+            return NULL;
+        }
+    }
+
+    return tuple;
 }
 
 
@@ -553,6 +584,7 @@ parse_targets(parser_t *p, torch_node_t *first)
 static torch_node_t *
 parse_expression(parser_t *p)
 {
+    int            depth = p->depth;
     torch_node_t  *n;
 
     if (enter(p) != 0) {
@@ -565,10 +597,11 @@ parse_expression(parser_t *p)
     while (n != NULL && (is_sign(p, '.') || is_sign(p, '[')
                          || is_sign(p, '(')))
     {
-        n = parse_suffix(p, n);
+        /* a chain is a tree as deep as it is long */
+        n = enter(p) == 0 ? parse_suffix(p, n) : NULL;
     }
 
-    p->depth--;
+    p->depth = depth;
 
     return n;
 }

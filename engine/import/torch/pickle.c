@@ -363,7 +363,14 @@ pop(machine_t *m)
 static int
 push_new(machine_t *m, torch_kind_t kind)
 {
-    return push(m, torch_new(m->g, kind));
+    torch_value_t  *v;
+
+    v = torch_new(m->g, kind);
+    if (v != NULL) {
+        v->saved = 1;
+    }
+
+    return push(m, v);
 }
 
 
@@ -616,6 +623,7 @@ new_object(machine_t *m)
     }
 
     v->object->class_name = global->string.s;
+    v->saved = 1;
 
     return push(m, v);
 }
@@ -682,7 +690,6 @@ reduce(machine_t *m)
 static torch_value_t *
 call(machine_t *m, const char *name, torch_value_t *args)
 {
-    torch_value_t       *v;
     static const char    tagged[] = "torch.jit._pickle.";
 
     if (strcmp(name, "torch._utils._rebuild_tensor_v2") == 0) {
@@ -713,14 +720,8 @@ call(machine_t *m, const char *name, torch_value_t *args)
 
     /* a NamedTuple */
     if (strncmp(name, "__torch__.", 10) == 0) {
-        v = torch_new(m->g, TORCH_OBJECT);
-
-        if (v != NULL) {
-            v->object->class_name = name;
-            v->object->state = args;
-        }
-
-        return v;
+        args->class_name = name;
+        return args;
     }
 
     infer_graph_fail(m->g, "%s: \"%s\" is not called by what torch.jit.save "

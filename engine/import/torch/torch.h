@@ -22,6 +22,7 @@
 /* Bounds on what an archive may ask for. */
 #define TORCH_MAX_TEXT    ((size_t) 16 << 20)    /* of code and pickles */
 #define TORCH_MAX_ITEMS   ((size_t) 1 << 21)     /* values, or nodes */
+#define TORCH_MAX_ATTRS   ((size_t) 1 << 14)     /* of an object */
 #define TORCH_MAX_DEPTH   200                    /* of nesting */
 
 
@@ -136,6 +137,7 @@ typedef struct {
  */
 struct torch_value_s {
     torch_kind_t  kind;
+    int           saved;          /* object, list, dict: of the archive */
 
     union {
         struct {
@@ -147,7 +149,10 @@ struct torch_value_s {
             const char   *s;      /* ends with a 0, too */
             size_t        len;
         }                 string; /* global: "module name" with a dot */
-        torch_items_t     items;
+        struct {
+            torch_items_t     items;
+            const char       *class_name;  /* of a NamedTuple, a tuple */
+        };
         torch_object_t   *object;
         torch_storage_t  *storage;
         struct {

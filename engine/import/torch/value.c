@@ -189,7 +189,7 @@ torch_set_attr(infer_graph_t *g, torch_object_t *object, const char *name,
     if (object->n == object->space) {
         space = object->space ? object->space * 2 : 8;
 
-        if (space > TORCH_MAX_ITEMS) {
+        if (space > TORCH_MAX_ATTRS) {
             return infer_graph_fail(g, "an object has too many attributes");
         }
 
