@@ -40,7 +40,7 @@ static torch_node_t *parse_return(parser_t *p);
 static torch_node_t *parse_simple(parser_t *p);
 static torch_node_t *parse_annotation(parser_t *p, torch_node_t *target);
 static torch_node_t *parse_targets(parser_t *p, torch_node_t *first);
-static torch_node_t *parse_values(parser_t *p);
+static torch_node_t *parse_value(parser_t *p);
 static torch_node_t *parse_expression(parser_t *p);
 static torch_node_t *parse_suffix(parser_t *p, torch_node_t *operand);
 static torch_node_t *parse_word(parser_t *p);
@@ -543,32 +543,36 @@ parse_targets(parser_t *p, torch_node_t *first)
     }
 
     return add(p, n, tuple != NULL ? tuple : first) == 0
-           && expect_sign(p, '=') == 0 && add(p, n, parse_values(p)) == 0
+           && expect_sign(p, '=') == 0 && add(p, n, parse_value(p)) == 0
            ? n : NULL;
 }
 
 
-/* "a, b": a tuple */
+/* "a, b" in the place of a value is a tuple */
 static torch_node_t *
-parse_values(parser_t *p)
+parse_value(parser_t *p)
 {
-    torch_node_t  *n, *tuple;
+    torch_node_t  *tuple, *value;
 
-    n = parse_expression(p);
+    value = parse_expression(p);
 
-    if (n == NULL || !is_sign(p, ',')) {
-        return n;
+    if (value == NULL || !is_sign(p, ',')) {
+        return value;
     }
 
     tuple = node(p, SYNTAX_TUPLE);
 
-    if (tuple == NULL || add(p, tuple, n) != 0) {
+    if (tuple == NULL || add(p, tuple, value) != 0) {
         return NULL;
     }
 
     while (is_sign(p, ',')) {
-        if (next(p) != 0 || (p->token.kind != TOKEN_NEWLINE
-                             && add(p, tuple, parse_expression(p)) != 0))
+        if (next(p) != 0) {
+            return NULL;
+        }
+
+        if (p->token.kind != TOKEN_NEWLINE
+            && add(p, tuple, parse_expression(p)) != 0)
         {
             return NULL;
         }
