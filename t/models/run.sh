@@ -50,5 +50,7 @@ status=0
 prove --timer -v -e /usr/bin/python3 t/models/image.py || status=1
 prove --timer -v -e /usr/bin/python3 t/models/torchscript.py :: "$BUILD" \
     || status=1
+prove --timer -v -e /usr/bin/python3 t/models/torchlanguage.py :: "$BUILD" \
+    || status=1
 prove --timer -v t/models/*.t || status=1
 exit $status
