@@ -69,7 +69,8 @@ CASES = {
     "logsigmoid": (IMAGE, F.logsigmoid),
     "tanh": (IMAGE, torch.tanh),
     "exp_log": (IMAGE, lambda x: torch.log(torch.exp(x) + 1)),
-    "sqrt_rsqrt": (IMAGE, lambda x: torch.sqrt(x.abs()) + (x.abs() + 1).rsqrt()),
+    "sqrt_rsqrt": (IMAGE, lambda x: torch.sqrt(x.abs())
+                   + (x.abs() + 1).rsqrt()),
     "floor_ceil": (IMAGE, lambda x: torch.floor(x) + torch.ceil(3 * x)),
     "erf": (IMAGE, torch.erf),
     "clamp": (IMAGE, lambda x: x.clamp(-0.3, 0.4)),
