@@ -227,6 +227,18 @@ aten_axis(torch_eval_t *t, const torch_value_t *v, int rank)
 
 
 int
+aten_axis_of(torch_eval_t *t, const torch_value_t *v, const infer_value_t *x)
+{
+    if (x == NULL) {
+        return -1;
+    }
+
+    return x->rank > 0 ? aten_axis(t, v, x->rank)
+           : torch_fail(t, "the tensor has no dimensions");
+}
+
+
+int
 aten_axes(torch_eval_t *t, const torch_value_t *v, int rank, uint32_t *axes)
 {
     int      n;
