@@ -227,14 +227,17 @@ FUZZ_SECONDS ?= 60
 
 # What each target starts from.
 FUZZ_ONNX  = $(wildcard /usr/share/libonnx-testdata/data/*/*/model.onnx)
+FUZZ_TORCH = $(wildcard ../shared/models/fashion/*.pt)
 FUZZ_IMAGE = $(wildcard t/data/images/*.* t/data/fashion/*.*)
 
 fuzz: packages-test
 	@$(MAKE) SAN=1 fuzz-all
 
-fuzz-all: $(BUILD)/fuzz/file $(BUILD)/fuzz/onnx $(BUILD)/fuzz/image
+fuzz-all: $(BUILD)/fuzz/file $(BUILD)/fuzz/onnx $(BUILD)/fuzz/torch \
+          $(BUILD)/fuzz/image
 	@$(BUILD)/fuzz/file $(FUZZ_SECONDS)
 	@$(BUILD)/fuzz/onnx $(FUZZ_SECONDS) $(FUZZ_ONNX)
+	@$(BUILD)/fuzz/torch $(FUZZ_SECONDS) $(FUZZ_TORCH)
 	@$(BUILD)/fuzz/image $(FUZZ_SECONDS) $(FUZZ_IMAGE)
 
 $(BUILD)/fuzz/%: t/fuzz/%.c t/fuzz/fuzz.h t/engine/sample.h \

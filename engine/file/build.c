@@ -12,6 +12,12 @@
 #include "ops/op.h"
 
 
+/* A node that has packed weights, and where they lie. */
+typedef struct {
+    const infer_node_t    *node;
+    uint64_t               pos;
+} infer_packer_t;
+
 typedef struct {
     char                  *base;       /* NULL: only measure */
     uint64_t               pos;
@@ -19,6 +25,7 @@ typedef struct {
     uint32_t              *index;      /* of a value, by its id */
     const infer_value_t  **used;       /* by index */
     unsigned char         *packed;     /* by index: is only used packed */
+    infer_packer_t        *packer;     /* the last one, by a weight's id */
     uint32_t               n_used;
 } infer_writer_t;
 
@@ -29,6 +36,8 @@ static void use(infer_writer_t *w, const infer_value_t *v, int packed);
 static uint64_t write_model(infer_writer_t *w);
 static uint64_t write_values(infer_writer_t *w);
 static void write_nodes(infer_writer_t *w, infer_model_t *m);
+static uint64_t write_packed(infer_writer_t *w, const infer_node_t *node);
+static int packs_alike(const infer_node_t *a, const infer_node_t *b);
 static void forget_packed(const infer_node_t *node);
 static uint64_t write_ports(infer_writer_t *w,
     const infer_graph_port_t *port, size_t n);
@@ -88,8 +97,11 @@ writer_init(infer_writer_t *w, const infer_graph_t *g)
     w->used = malloc((g->n_values + 1) * sizeof(*w->used));
 
     w->packed = malloc(g->n_values + 1);
+    w->packer = calloc(g->n_values + 1, sizeof(*w->packer));
 
-    if (w->index == NULL || w->used == NULL || w->packed == NULL) {
+    if (w->index == NULL || w->used == NULL || w->packed == NULL
+        || w->packer == NULL)
+    {
         writer_done(w);
         return infer_graph_fail((infer_graph_t *) g, "out of memory");
     }
@@ -128,6 +140,7 @@ writer_done(infer_writer_t *w)
     free(w->index);
     free(w->used);
     free(w->packed);
+    free(w->packer);
 }
 
 
@@ -234,7 +247,6 @@ static void
 write_nodes(infer_writer_t *w, infer_model_t *m)
 {
     uint32_t             *operand, n;
-    uint64_t              pos;
     const infer_node_t   *node;
     infer_model_node_t   row;
 
@@ -261,19 +273,13 @@ write_nodes(infer_writer_t *w, infer_model_t *m)
         row.param = node->param;
 
         if (node->op->pack != NULL) {
-            pos = reserve(w, node->op->pack_size(node));
-            row.packed = pos;
+            row.packed = write_packed(w, node);
         }
 
         n += row.n_in + row.n_out;
 
         if (w->base == NULL) {
             continue;
-        }
-
-        if (node->op->pack != NULL) {
-            node->op->pack(node, w->base + row.packed);
-            forget_packed(node);
         }
 
         row.macs = node->op->macs != NULL ? node->op->macs(node) : 0;
@@ -290,6 +296,54 @@ write_nodes(infer_writer_t *w, infer_model_t *m)
             *operand++ = w->index[node->out[k]->id];
         }
     }
+}
+
+
+/*
+ * Nodes that pack the same weights in the same way share them: the steps of a
+ * recurrent layer.
+ */
+static uint64_t
+write_packed(infer_writer_t *w, const infer_node_t *node)
+{
+    infer_packer_t  *last = &w->packer[node->in[1]->id];
+
+    if (last->node != NULL && packs_alike(last->node, node)) {
+        return last->pos;
+    }
+
+    last->node = node;
+    last->pos = reserve(w, node->op->pack_size(node));
+
+    if (w->base != NULL) {
+        node->op->pack(node, w->base + last->pos);
+        forget_packed(node);
+    }
+
+    return last->pos;
+}
+
+
+/* The shape of what they are applied to may decide how they are packed. */
+static int
+packs_alike(const infer_node_t *a, const infer_node_t *b)
+{
+    const infer_value_t  *x = a->in[0], *y = b->in[0];
+
+    if (a->op != b->op || a->n_in != b->n_in || x->rank != y->rank
+        || memcmp(&a->param, &b->param, sizeof(a->param)) != 0
+        || memcmp(x->dim, y->dim, (size_t) x->rank * sizeof(x->dim[0])) != 0)
+    {
+        return 0;
+    }
+
+    for (int k = 1; k < a->n_in; k++) {
+        if (infer_op_packs(a->op, k) && a->in[k] != b->in[k]) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

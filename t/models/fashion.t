@@ -43,11 +43,15 @@ sub classes {
 }
 
 
-for my $name (qw(fashion_op13 fashion_op13_bn fashion_op17)) {
+for my $name (qw(fashion_op13.onnx fashion_op13_bn.onnx fashion_op17.onnx
+                 fashion_traced.pt fashion_scripted.pt
+                 fashion_traced_frozen.pt))
+{
     subtest $name => sub {
         my $file = "$MODELS/$name.npy";
-        my ($status, $out, $err) = infer('eval', "$FASHION/$name.onnx",
-                                         $IMAGES, '--preprocess', $PREPROCESS,
+        my @shape = $name =~ /\.pt$/ ? ('--input-shape', 'Nx1x28x28') : ();
+        my ($status, $out, $err) = infer('eval', "$FASHION/$name", $IMAGES,
+                                         '--preprocess', $PREPROCESS, @shape,
                                          '--logits', $file, '--json');
         is($status, 0, "eval $err") or return;
 

@@ -51,7 +51,9 @@ status=0
 prove --timer -v -e /usr/bin/python3 t/models/image.py || status=1
 prove --timer -v -e /usr/bin/python3 t/models/quantized.py || status=1
 prove --timer -v -e /usr/bin/python3 t/models/calibrated.py || status=1
-prove --timer -v -e /usr/bin/python3 t/models/torchscript.py :: "$BUILD" \
-    || status=1
+for script in torchscript torch_operators torchlanguage; do
+    prove --timer -v -e /usr/bin/python3 t/models/$script.py :: "$BUILD" \
+        || status=1
+done
 prove --timer -v t/models/*.t || status=1
 exit $status

@@ -22,6 +22,10 @@
     }
 
 
+/* Parts that a tensor is taken into, or steps unrolled, at most. */
+#define ATEN_MAX_PARTS  16384
+
+
 /* ---- operands: aten_operand.c ----------------------------------------- */
 
 static inline int
@@ -72,6 +76,10 @@ int aten_ints(torch_eval_t *t, const torch_value_t *v, int64_t *x, int max);
 /* A dimension in -rank .. rank - 1, counted from the front; -1 with the
    error.  A tensor without dimensions counts as one with one. */
 int aten_axis(torch_eval_t *t, const torch_value_t *v, int rank);
+
+/* The same for a tensor that must have dimensions; NULL gives -1. */
+int aten_axis_of(torch_eval_t *t, const torch_value_t *v,
+    const infer_value_t *x);
 
 /* Dimensions as bits; None or an empty list: all of them.  0 or -1. */
 int aten_axes(torch_eval_t *t, const torch_value_t *v, int rank,

@@ -332,7 +332,11 @@ vector_norm(torch_eval_t *t, torch_value_t *const *arg)
 static torch_value_t *
 dropout(torch_eval_t *t, torch_value_t *const *arg)
 {
-    return refuse_training(t, arg[2]) != 0 ? NULL : arg[0];
+    double  p = 0.5;
+
+    /* some models leave it on, with nothing to drop */
+    return aten_double(t, arg[1], &p) != 0
+           || (p != 0 && refuse_training(t, arg[2]) != 0) ? NULL : arg[0];
 }
 
 

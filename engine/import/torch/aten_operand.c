@@ -12,6 +12,7 @@
 static infer_value_t *number_constant(torch_eval_t *t, const torch_value_t *v,
     infer_dtype_t dtype);
 static infer_dtype_t number_dtype(const torch_value_t *v);
+static infer_dtype_t kind_of(const torch_value_t *v, const infer_value_t *x);
 static int category(infer_dtype_t dtype);
 static int priority(const torch_value_t *v);
 
@@ -226,6 +227,18 @@ aten_axis(torch_eval_t *t, const torch_value_t *v, int rank)
 
 
 int
+aten_axis_of(torch_eval_t *t, const torch_value_t *v, const infer_value_t *x)
+{
+    if (x == NULL) {
+        return -1;
+    }
+
+    return x->rank > 0 ? aten_axis(t, v, x->rank)
+           : torch_fail(t, "the tensor has no dimensions");
+}
+
+
+int
 aten_axes(torch_eval_t *t, const torch_value_t *v, int rank, uint32_t *axes)
 {
     int      n;
@@ -346,7 +359,7 @@ aten_promote(torch_eval_t *t, const torch_value_t *a, const torch_value_t *b,
     infer_value_t **x, infer_value_t **y)
 {
     int            first, second;
-    infer_dtype_t  dtype;
+    infer_dtype_t  dtype, p, q;
 
     *x = aten_operand(t, a);
     *y = *x != NULL ? aten_operand(t, b) : NULL;
@@ -357,22 +370,32 @@ aten_promote(torch_eval_t *t, const torch_value_t *a, const torch_value_t *b,
 
     first = priority(a);
     second = priority(b);
+    p = kind_of(a, *x);
+    q = kind_of(b, *y);
 
     if (first == second) {
-        dtype = aten_common((*x)->dtype, (*y)->dtype);
+        dtype = aten_common(p, q);
 
     } else if (first > second) {
-        dtype = category((*y)->dtype) > category((*x)->dtype) ? (*y)->dtype
-                                                              : (*x)->dtype;
+        dtype = category(q) > category(p) ? q : p;
+
     } else {
-        dtype = category((*x)->dtype) > category((*y)->dtype) ? (*x)->dtype
-                                                              : (*y)->dtype;
+        dtype = category(p) > category(q) ? p : q;
     }
 
     *x = aten_cast(t, *x, dtype);
     *y = aten_cast(t, *y, dtype);
 
     return *x != NULL && *y != NULL ? 0 : -1;
+}
+
+
+/* A number of traced code is a constant of float64: a float is meant. */
+static infer_dtype_t
+kind_of(const torch_value_t *v, const infer_value_t *x)
+{
+    return v->kind == TORCH_TENSOR && x->rank == 0 && x->dtype == INFER_F64
+           && infer_value_is_constant(x) ? INFER_F32 : x->dtype;
 }
 
 

@@ -174,10 +174,10 @@ argmax(torch_eval_t *t, torch_value_t *const *arg)
         keep = 0;
 
     } else {
-        axis = aten_axis(t, arg[1], x->rank);
+        axis = aten_axis_of(t, arg[1], x);
     }
 
-    return x == NULL || axis < 0 || x->rank == 0 ? NULL
+    return x == NULL || axis < 0 ? NULL
            : aten_new(t, arg_max(t, x, axis, keep != 0));
 }
 
@@ -199,10 +199,10 @@ extreme_along(torch_eval_t *t, torch_value_t *const *arg,
     }
 
     x = arg[0]->tensor;
-    axis = aten_axis(t, arg[1], x->rank);
+    axis = aten_axis_of(t, arg[1], x);
     both = torch_new(t->g, TORCH_TUPLE);
 
-    if (axis < 0 || x->rank == 0 || both == NULL
+    if (axis < 0 || both == NULL
         || aten_int(t, arg[2], &keep) != 0)
     {
         return NULL;

@@ -9,10 +9,6 @@
 #include "import/torch/aten.h"
 
 
-/* Steps that are unrolled at most. */
-#define MAX_STEPS  4096
-
-
 /* A layer in one direction. */
 typedef struct {
     int              gates;       /* 4: LSTM, 3: GRU */
@@ -284,15 +280,18 @@ recurrent(torch_eval_t *t, torch_value_t *const *arg, int gates)
         return NULL;
     }
 
+    if (train && dropout != 0) {
+        torch_fail(t, "the model was traced in training mode: call "
+                   "model.eval() before torch.jit.trace");
+        return NULL;
+    }
+
     if (x->rank != 3 || x->dim[1].batch != 0 || x->dim[1].base < 1
-        || x->dim[1].base > MAX_STEPS || layers < 1 || layers > 64
-        || (train && dropout != 0))
+        || x->dim[1].base > ATEN_MAX_PARTS || layers < 1
+        || layers > ATEN_MAX_PARTS / (2 * x->dim[1].base))
     {
-        torch_fail(t, train && dropout != 0
-                      ? "the model was traced in training mode: call "
-                        "model.eval() before torch.jit.trace"
-                      : "recurrent layers need a sequence of known length, "
-                        "at most 4096 steps");
+        torch_fail(t, "recurrent layers need a sequence of known length, at "
+                   "most %d steps in all", ATEN_MAX_PARTS);
         return NULL;
     }
 

@@ -122,10 +122,10 @@ unflatten(torch_eval_t *t, torch_value_t *const *arg)
     infer_value_t  *x;
 
     x = aten_tensor(t, arg[0]);
-    axis = x != NULL ? aten_axis(t, arg[1], x->rank) : -1;
+    axis = aten_axis_of(t, arg[1], x);
     n = axis >= 0 ? aten_dims(t, arg[2], size, INFER_MAX_RANK) : -1;
 
-    if (n < 0 || x->rank == 0 || x->rank - 1 + n > INFER_MAX_RANK) {
+    if (n < 0 || x->rank - 1 + n > INFER_MAX_RANK) {
         return n < 0 ? NULL : TORCH_DECLINE;
     }
 
@@ -393,6 +393,7 @@ const torch_builtin_t  torch_builtins_shape[] = {
     { "torch.contiguous", "self memory_format", itself },
     { "torch.detach", "self", itself },
     { "torch.alias", "self", itself },
+    { "torch.lift_fresh", "self", itself },
     { "torch.cpu", "self", itself },
     { "torch.requires_grad_", "self requires_grad", itself },
     { "torch.clone", "self memory_format", copy_of },

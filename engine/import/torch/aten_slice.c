@@ -47,9 +47,9 @@ slice(torch_eval_t *t, torch_value_t *const *arg)
     }
 
     x = arg[0]->tensor;
-    axis = aten_axis(t, arg[1], x->rank);
+    axis = aten_axis_of(t, arg[1], x);
 
-    if (axis < 0 || x->rank == 0 || aten_dim(t, arg[2], &start) != 0
+    if (axis < 0 || aten_dim(t, arg[2], &start) != 0
         || aten_dim(t, arg[3], &end) != 0 || aten_int(t, arg[4], &step) != 0)
     {
         return NULL;
@@ -122,9 +122,9 @@ select(torch_eval_t *t, torch_value_t *const *arg)
     }
 
     x = arg[0]->tensor;
-    axis = aten_axis(t, arg[1], x->rank);
+    axis = aten_axis_of(t, arg[1], x);
 
-    if (axis < 0 || x->rank == 0 || aten_dim(t, arg[2], &index) != 0
+    if (axis < 0 || aten_dim(t, arg[2], &index) != 0
         || place(t, x->dim[axis], &index) != 0)
     {
         return NULL;
@@ -146,9 +146,9 @@ narrow(torch_eval_t *t, torch_value_t *const *arg)
     infer_value_t  *x;
 
     x = aten_tensor(t, arg[0]);
-    axis = x != NULL ? aten_axis(t, arg[1], x->rank) : -1;
+    axis = aten_axis_of(t, arg[1], x);
 
-    if (axis < 0 || x->rank == 0 || aten_dim(t, arg[2], &start) != 0
+    if (axis < 0 || aten_dim(t, arg[2], &start) != 0
         || aten_dim(t, arg[3], &count) != 0
         || place(t, x->dim[axis], &start) != 0)
     {
@@ -229,30 +229,31 @@ cat(torch_eval_t *t, torch_value_t *const *arg)
 static torch_value_t *
 stack(torch_eval_t *t, torch_value_t *const *arg)
 {
-    int              n, axis;
+    int              n, axis, rank;
     infer_dim_t      dim[INFER_MAX_RANK + 1];
     infer_value_t  **in;
 
     n = tensors(t, arg[0], &in);
-    axis = n > 0 ? aten_axis(t, arg[1], in[0]->rank + 1) : -1;
+    rank = n > 0 ? in[0]->rank : 0;
+    axis = n > 0 ? aten_axis(t, arg[1], rank + 1) : -1;
 
-    if (axis < 0 || in[0]->rank == INFER_MAX_RANK) {
+    if (axis < 0 || rank == INFER_MAX_RANK) {
         return axis < 0 ? NULL : TORCH_DECLINE;
     }
 
     for (int i = 0; i < n; i++) {
-        if (in[i]->rank != in[0]->rank) {
+        if (in[i]->rank != rank) {
             torch_fail(t, "the tensors have different shapes");
             return NULL;
         }
 
-        for (int k = 0; k <= in[i]->rank; k++) {
+        for (int k = 0; k <= rank; k++) {
             dim[k] = k == axis ? infer_dim(1)
                                : in[i]->dim[k < axis ? k : k - 1];
         }
 
-        in[i] = aten_reshape(t, aten_cast(t, in[i], in[0]->dtype),
-                             in[i]->rank + 1, dim);
+        in[i] = aten_reshape(t, aten_cast(t, in[i], in[0]->dtype), rank + 1,
+                             dim);
         if (in[i] == NULL) {
             return NULL;
         }
@@ -274,12 +275,16 @@ parts(torch_eval_t *t, torch_value_t *base, int axis, int64_t size)
     n = x->dim[axis].base;
     list = torch_new(t->g, TORCH_LIST);
 
-    if (x->dim[axis].batch != 0 || size < 1) {
-        torch_fail(t, "the batch cannot be split");
+    if (list == NULL) {
         return NULL;
     }
 
-    for (at = 0; list != NULL && at < n; at += size) {
+    if (x->dim[axis].batch != 0 || size < 1 || n / size >= ATEN_MAX_PARTS) {
+        torch_fail(t, "dimension %d cannot be split into such parts", axis);
+        return NULL;
+    }
+
+    for (at = 0; at < n; at += size) {
         size = size < n - at ? size : n - at;
         count = infer_dim(size);
         v = part_of(t, base, aten_narrow(t, x, axis, infer_dim(at), count),
@@ -302,10 +307,14 @@ chunk(torch_eval_t *t, torch_value_t *const *arg)
     infer_value_t  *x;
 
     x = aten_tensor(t, arg[0]);
-    axis = x != NULL ? aten_axis(t, arg[2], x->rank) : -1;
+    axis = aten_axis_of(t, arg[2], x);
 
-    if (axis < 0 || x->rank == 0 || aten_int(t, arg[1], &n) != 0 || n < 1) {
+    if (axis < 0 || aten_int(t, arg[1], &n) != 0) {
         return NULL;
+    }
+
+    if (n < 1 || n > ATEN_MAX_PARTS) {
+        return TORCH_DECLINE;
     }
 
     return parts(t, arg[0], axis, (x->dim[axis].base + n - 1) / n);
@@ -321,10 +330,10 @@ split_with_sizes(torch_eval_t *t, torch_value_t *const *arg)
     torch_value_t  *list, *v;
 
     x = aten_tensor(t, arg[0]);
-    axis = x != NULL ? aten_axis(t, arg[2], x->rank) : -1;
+    axis = aten_axis_of(t, arg[2], x);
     list = torch_new(t->g, TORCH_LIST);
 
-    if (axis < 0 || list == NULL || x->rank == 0 || arg[1] == NULL
+    if (axis < 0 || list == NULL || arg[1] == NULL
         || (arg[1]->kind != TORCH_LIST && arg[1]->kind != TORCH_TUPLE))
     {
         return axis < 0 ? NULL : TORCH_DECLINE;
@@ -372,9 +381,9 @@ split(torch_eval_t *t, torch_value_t *const *arg)
     }
 
     x = arg[0]->tensor;
-    axis = aten_axis(t, arg[2], x->rank);
+    axis = aten_axis_of(t, arg[2], x);
 
-    return axis < 0 || x->rank == 0 || aten_int(t, arg[1], &size) != 0 ? NULL
+    return axis < 0 || aten_int(t, arg[1], &size) != 0 ? NULL
            : parts(t, arg[0], axis, size);
 }
 
@@ -387,11 +396,13 @@ unbind(torch_eval_t *t, torch_value_t *const *arg)
     infer_value_t  *x;
 
     x = aten_tensor(t, arg[0]);
-    axis = x != NULL ? aten_axis(t, arg[1], x->rank) : -1;
+    axis = aten_axis_of(t, arg[1], x);
     list = torch_new(t->g, TORCH_LIST);
 
-    if (axis < 0 || x->rank == 0 || list == NULL || x->dim[axis].batch != 0) {
-        return axis < 0 ? NULL : TORCH_DECLINE;
+    if (axis < 0 || list == NULL || x->dim[axis].batch != 0
+        || x->dim[axis].base > ATEN_MAX_PARTS)
+    {
+        return axis < 0 || list == NULL ? NULL : TORCH_DECLINE;
     }
 
     for (int64_t i = 0; i < x->dim[axis].base; i++) {
@@ -414,7 +425,7 @@ index_select(torch_eval_t *t, torch_value_t *const *arg)
     infer_value_t  *x;
 
     x = aten_tensor(t, arg[0]);
-    axis = x != NULL ? aten_axis(t, arg[1], x->rank) : -1;
+    axis = aten_axis_of(t, arg[1], x);
 
     return axis < 0 ? NULL
            : aten_new(t, gather(t, x, axis, aten_tensor(t, arg[2])));

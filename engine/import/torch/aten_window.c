@@ -362,7 +362,7 @@ adapt(torch_eval_t *t, infer_value_t *x, int axis, int64_t out,
 
     in = x->dim[axis].base;
 
-    if (x->dim[axis].batch != 0 || out < 1 || out > INT16_MAX) {
+    if (x->dim[axis].batch != 0 || out < 1 || out > ATEN_MAX_PARTS) {
         torch_fail(t, "an output size of %lld is not supported",
                    (long long) out);
         return NULL;

@@ -415,7 +415,8 @@ torch_write(torch_eval_t *t, torch_value_t *v, infer_value_t *y)
 
     if (v->memory != NULL && v->memory->state) {
         torch_fail(t, "a parameter or buffer of the model is changed in "
-                   "place, which is not supported");
+                   "place, which is not supported; where it was traced in "
+                   "training mode: call model.eval() before torch.jit.trace");
         return NULL;
     }
 

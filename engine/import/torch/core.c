@@ -545,6 +545,43 @@ join(torch_eval_t *t, torch_value_t *const *arg)
 }
 
 
+/* Where a string stands in another, from start to end; -1: it does not. */
+static torch_value_t *
+find(torch_eval_t *t, torch_value_t *const *arg)
+{
+    int64_t  n, k, start = 0, end;
+
+    if (arg[0] == NULL || arg[0]->kind != TORCH_STRING || arg[1] == NULL
+        || arg[1]->kind != TORCH_STRING)
+    {
+        return TORCH_DECLINE;
+    }
+
+    n = end = (int64_t) arg[0]->string.len;
+    k = (int64_t) arg[1]->string.len;
+
+    if (arg[2] != NULL && arg[2]->kind == TORCH_INT) {
+        start = arg[2]->i < 0 ? 0 : arg[2]->i;
+    }
+
+    if (arg[3] != NULL && arg[3]->kind == TORCH_INT && arg[3]->i >= 0
+        && arg[3]->i < n)
+    {
+        end = arg[3]->i;
+    }
+
+    for ( /* void */ ; start <= end - k; start++) {
+        if (memcmp(arg[0]->string.s + start, arg[1]->string.s, (size_t) k)
+            == 0)
+        {
+            return torch_int(t->g, start);
+        }
+    }
+
+    return torch_int(t->g, -1);
+}
+
+
 static torch_value_t *
 make_string(torch_eval_t *t, torch_value_t *const *arg)
 {
@@ -598,6 +635,7 @@ const torch_builtin_t  torch_builtins_core[] = {
     { "ops.prim.is_cuda", "self", false_always },
     { "ops.prim.is_mkldnn", "self", false_always },
     { "ops.prim.is_sparse", "self", false_always },
+    { "ops.prim.is_nested", "self", false_always },
     { "ops.prim.is_quantized", "self", false_always },
     { "ops.prim.requires_grad", "self", false_always },
     { "torch.is_complex", "self", false_always },
@@ -611,6 +649,7 @@ const torch_builtin_t  torch_builtins_core[] = {
     { "torch.format", "self 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19",
       format },
     { "torch.join", "self values", join },
+    { "torch.find", "self substr start end", find },
     { "torch.str", "self", make_string },
     { "str", "self", make_string },
     { "torch.warn", "message stacklevel", nothing },

@@ -3,6 +3,7 @@
  * that they look like.
  */
 
+#include <math.h>
 #include <string.h>
 
 #include "import/torch/syntax.h"
@@ -712,6 +713,17 @@ parse_negative(parser_t *p)
 
     if (next(p) != 0) {
         return NULL;
+    }
+
+    if (p->token.kind == TOKEN_NAME && p->token.len == 3
+        && memcmp(p->token.s, "inf", 3) == 0)
+    {
+        n = node(p, SYNTAX_FLOAT);
+        if (n != NULL) {
+            n->f = -INFINITY;
+        }
+
+        return n != NULL && next(p) == 0 ? n : NULL;
     }
 
     if (p->token.kind != TOKEN_INT && p->token.kind != TOKEN_FLOAT) {

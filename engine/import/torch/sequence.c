@@ -851,7 +851,49 @@ update(torch_eval_t *t, torch_value_t *const *arg)
 }
 
 
+/* Whether any element of a list is true, or whether all are. */
+static torch_value_t *
+truth(torch_eval_t *t, const torch_value_t *list, int sought)
+{
+    int  b;
+
+    if (list == NULL || list->kind != TORCH_LIST) {
+        return TORCH_DECLINE;
+    }
+
+    for (size_t i = 0; i < list->items.n; i++) {
+        b = torch_truth(t, list->items.item[i]);
+
+        if (b < 0) {
+            return NULL;
+        }
+
+        if (b == sought) {
+            return torch_bool(t->g, sought);
+        }
+    }
+
+    return torch_bool(t->g, !sought);
+}
+
+
+static torch_value_t *
+any(torch_eval_t *t, torch_value_t *const *arg)
+{
+    return truth(t, arg[0], 1);
+}
+
+
+static torch_value_t *
+all(torch_eval_t *t, torch_value_t *const *arg)
+{
+    return truth(t, arg[0], 0);
+}
+
+
 const torch_builtin_t  torch_builtins_sequence[] = {
+    { "torch.any", "self", any },
+    { "torch.all", "self", all },
     { "torch.__getitem__", "self key", get_item },
     { "torch._set_item", "self key value", set_item },
     { "torch.__contains__", "self key", contains },

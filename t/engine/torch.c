@@ -1,0 +1,201 @@
+/*
+ * TorchScript archives that are broken: each byte of a small one, and of the
+ * texts in it with the checksums right.  The language and the operators are
+ * compared with PyTorch in t/models.
+ */
+
+#include <sys/resource.h>
+
+#include "graph/graph.h"
+#include "torch.h"
+#include "tap.h"
+
+
+static infer_error_t  err;
+
+
+/* What an error must be: one line behind the path, not empty. */
+static int
+is_clean(infer_graph_t *g)
+{
+    int  clean;
+
+    clean = g != NULL || (strncmp(err.text, "/proc/self/fd/", 14) == 0
+                          && strchr(err.text, ':') != NULL
+                          && strlen(err.text) > 20);
+    infer_graph_close(g);
+
+    return clean;
+}
+
+
+static void
+test_whole(void)
+{
+    infer_graph_t  *g;
+
+    archive_model(archive_pickle, sizeof(archive_pickle) - 1,
+                  archive_constants, sizeof(archive_constants) - 1,
+                  archive_code, sizeof(archive_code) - 1);
+    g = archive_open(archive, archive_size, &err);
+
+    if (ok(g != NULL, "an archive: %s", g == NULL ? err.text : "")) {
+        ok(g->n_inputs == 1 && g->n_outputs == 1
+           && strcmp(g->input[0].port.name, "x") == 0
+           && strcmp(g->output[0].port.name, "output") == 0, "names");
+        ok(g->output[0].port.rank == 2
+           && g->output[0].port.dim[0] == INFER_BATCH
+           && g->output[0].port.dim[1] == 8, "a shape that follows the batch");
+        ok(g->summary.n_warnings == 0 && g->summary.parameters == 4,
+           "4 parameters, no warning");
+    }
+
+    infer_graph_close(g);
+}
+
+
+/* Each byte in turn becomes another, in three ways. */
+static void
+test_bytes(void)
+{
+    size_t                size = archive_size, dirty = 0, accepted = 0;
+    unsigned char         kept, *data = malloc(size);
+    infer_graph_t        *g;
+    static const uint8_t  change[] = { 0x01, 0x80, 0xff };
+
+    memcpy(data, archive, size);
+
+    for (size_t i = 0; i < size; i++) {
+        for (size_t k = 0; k < sizeof(change); k++) {
+            kept = data[i];
+            data[i] ^= change[k];
+            g = archive_open(data, size, &err);
+            accepted += g != NULL;
+            dirty += !is_clean(g);
+            data[i] = kept;
+        }
+    }
+
+    ok(dirty == 0, "%zu bytes changed one at a time", size);
+    ok(accepted < size, "most are noticed: %zu of %zu are not", accepted,
+       size * sizeof(change));
+    dirty = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        g = archive_open(data, i, &err);
+        dirty += g != NULL || !is_clean(g);
+    }
+
+    ok(dirty == 0, "an archive cut off anywhere");
+    free(data);
+}
+
+
+/* The same for the texts themselves. */
+static void
+test_text(const char *what, const char *pickle, size_t pickle_size,
+    const char *code, size_t code_size, char *text, size_t size)
+{
+    char            kept;
+    size_t          dirty = 0;
+
+    static const char  with[] = "\n(9\xff";
+
+    for (size_t i = 0; i < size; i++) {
+        for (size_t k = 0; k < sizeof(with); k++) {
+            kept = text[i];
+            text[i] = with[k];
+            archive_model(pickle, pickle_size, archive_constants,
+                          sizeof(archive_constants) - 1, code, code_size);
+            dirty += !is_clean(archive_open(archive, archive_size, &err));
+            text[i] = kept;
+        }
+    }
+
+    ok(dirty == 0, "%zu bytes of %s changed one at a time", size, what);
+}
+
+
+/* Code or a pickle that asks for too much is refused. */
+static void
+refused_code(const char *code, const char *why)
+{
+    infer_graph_t  *g;
+
+    archive_model(archive_pickle, sizeof(archive_pickle) - 1,
+                  archive_constants, sizeof(archive_constants) - 1,
+                  code, strlen(code));
+    g = archive_open(archive, archive_size, &err);
+    ok(g == NULL && strstr(err.text, why) != NULL, "%s: %s", why, err.text);
+    infer_graph_close(g);
+}
+
+
+#define FORWARD  "class M(Module):\n"                                         \
+                 "  def forward(self: __torch__.M,\n"                         \
+                 "    x: Tensor) -> Tensor:\n"
+
+
+static void
+test_limits(void)
+{
+    char           *text;
+    size_t          n = 300000;
+    struct rusage   used;
+
+    refused_code(FORWARD "    return (self).forward(x, )\n",
+                 "nested too deeply");
+    refused_code(FORWARD "    while True:\n      pass\n    return x\n",
+                 "runs for too long");
+    refused_code(FORWARD "    y = [1]\n    while True:\n"
+                 "      y = torch.add(y, y)\n    return x\n",
+                 "too");
+    refused_code(FORWARD "    s = \"a\"\n    while True:\n"
+                 "      s = torch.add(s, s)\n    return x\n",
+                 "a string is too long");
+    refused_code(FORWARD "    y = x\n    while True:\n"
+                 "      y = torch.add(y, 1)\n    return y\n",
+                 "too");
+    refused_code(FORWARD "    y = annotate(List[Tensor], [])\n"
+                 "    torch.append(y, y)\n    return y\n",
+                 "nested too deeply");
+
+    text = malloc(n + 200);
+    strcpy(text, FORWARD "    return x");
+
+    for (size_t at = strlen(text), i = 0; i < n / 2; i++, at += 2) {
+        strcpy(text + at, ".a");
+    }
+
+    strcat(text, "\n");
+    refused_code(text, "nested too deeply");
+
+    strcpy(text, FORWARD "    return ");
+    memset(text + strlen(FORWARD) + 11, '(', n);
+    text[strlen(FORWARD) + 11 + n] = '\0';
+    refused_code(text, "nested too deeply");
+    free(text);
+
+    getrusage(RUSAGE_SELF, &used);
+    ok(used.ru_maxrss < 1 << 20, "at most %ld MB", used.ru_maxrss >> 10);
+}
+
+
+int
+main(void)
+{
+    char  pickle[sizeof(archive_pickle)], code[sizeof(archive_code)];
+
+    memcpy(pickle, archive_pickle, sizeof(pickle));
+    memcpy(code, archive_code, sizeof(code));
+
+    test_whole();
+    test_bytes();
+    test_text("a pickle", pickle, sizeof(pickle) - 1, code, sizeof(code) - 1,
+              pickle, sizeof(pickle) - 1);
+    test_text("code", pickle, sizeof(pickle) - 1, code, sizeof(code) - 1,
+              code, sizeof(code) - 1);
+    test_limits();
+
+    return done();
+}
