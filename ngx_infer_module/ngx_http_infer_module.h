@@ -172,6 +172,8 @@ typedef struct {
     ngx_array_t                 *settings;    /* ngx_str_t; infer_preprocess */
     ngx_uint_t                   top_k;
     size_t                       winograd_budget;
+    ngx_array_t                 *shapes;      /* infer_input_shape_t */
+    ngx_str_t                    shape_text;  /* as it is written */
     ngx_thread_pool_t           *thread_pool;
     ngx_http_infer_pool_t       *pool;        /* of thread_pool */
     ngx_uint_t                   threads;
@@ -267,6 +269,8 @@ extern ngx_module_t  ngx_http_infer_module;
  * The model of a location whose directives are merged, and the zone it is
  * going to be built in.  NULL on error, which names the line of infer_model.
  */
+char *ngx_http_infer_input_shape(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 ngx_http_infer_model_t *ngx_http_infer_add_model(ngx_conf_t *cf,
     ngx_http_infer_loc_conf_t *conf);
 

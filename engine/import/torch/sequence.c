@@ -269,8 +269,7 @@ contains(torch_eval_t *t, torch_value_t *const *arg)
     size_t  i;
 
     if (is(arg[0], TORCH_STRING) && is(arg[1], TORCH_STRING)) {
-        return torch_bool(t->g, memmem(arg[0]->string.s, arg[0]->string.len,
-                                       arg[1]->string.s, arg[1]->string.len)
+        return torch_bool(t->g, strstr(arg[0]->string.s, arg[1]->string.s)
                                 != NULL);
     }
 
