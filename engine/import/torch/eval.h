@@ -16,7 +16,7 @@
 #define TORCH_MAX_STEPS   ((size_t) 1 << 22)
 #define TORCH_MAX_CALLS   100
 #define TORCH_MAX_NESTED  400     /* blocks and expressions, of all calls */
-#define TORCH_MAX_VALUES  ((size_t) 1 << 18)  /* of the graph */
+#define TORCH_MAX_VALUES  ((size_t) 1 << 16)  /* of the graph */
 
 #define TORCH_MAX_ARGS    64
 
