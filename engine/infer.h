@@ -190,6 +190,12 @@ typedef struct {
     int64_t         dim[INFER_MAX_RANK];    /* INFER_BATCH: follows batch */
 } infer_input_shape_t;
 
+/*
+ * Reads the dimensions of "1x3x224x224" or "Nx3x224x224" (N, batch or -1:
+ * INFER_BATCH) into *shape, whose name is left alone; -1 where it is no shape.
+ */
+int infer_shape_parse(const char *text, infer_input_shape_t *shape);
+
 typedef struct {
     /*
      * Shapes for inputs whose file leaves dimensions open; the name "" is

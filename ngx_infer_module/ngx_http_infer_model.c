@@ -23,10 +23,10 @@ static ngx_int_t ngx_http_infer_model_parameter(ngx_conf_t *cf,
     ngx_http_infer_endpoint_t *ep, ngx_str_t *value);
 static void ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name);
 static ngx_http_infer_model_t *ngx_http_infer_model_in_zone(ngx_conf_t *cf,
-    ngx_str_t *file, infer_load_options_t *options);
+    ngx_str_t *file, infer_load_options_t *options, ngx_str_t *shapes);
 static size_t ngx_http_infer_zone_size(size_t bound);
 static ngx_int_t ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
-    infer_load_options_t *options, ngx_str_t *name);
+    infer_load_options_t *options, ngx_str_t *shapes, ngx_str_t *name);
 static ngx_int_t ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t ngx_http_infer_build(ngx_http_infer_model_t *model,
     ngx_shm_zone_t *zone);
@@ -40,6 +40,80 @@ static ngx_int_t ngx_http_infer_read_file(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *text);
 static ngx_int_t ngx_http_infer_split_lines(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *text, ngx_array_t *lines);
+
+
+/* [NAME=]SHAPE ...: the text, with spaces between, names the model's zone */
+
+char *
+ngx_http_infer_input_shape(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_infer_loc_conf_t *ilcf = conf;
+
+    u_char               *p, *equals;
+    size_t                len;
+    ngx_str_t            *value;
+    ngx_uint_t            i;
+    infer_input_shape_t  *shape;
+
+    if (ilcf->shapes != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    ilcf->shapes = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                    sizeof(infer_input_shape_t));
+    if (ilcf->shapes == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    len = 0;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        len += value[i].len + 1;
+    }
+
+    p = ngx_pnalloc(cf->pool, len);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ilcf->shape_text.data = p;
+    ilcf->shape_text.len = len;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        p = ngx_cpymem(p, value[i].data, value[i].len);
+        *p++ = ' ';
+
+        shape = ngx_array_push(ilcf->shapes);
+        if (shape == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_memzero(shape, sizeof(infer_input_shape_t));
+        shape->name = "";
+
+        equals = (u_char *) strrchr((char *) value[i].data, '=');
+
+        if (infer_shape_parse((char *) (equals ? equals + 1 : value[i].data),
+                              shape)
+            != 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "infer_input_shape: \"%V\" is no shape such "
+                               "as Nx3x224x224 or input=Nx3x224x224",
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (equals) {
+            *equals = '\0';
+            shape->name = (char *) value[i].data;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
 
 
 char *
@@ -181,6 +255,11 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
         ngx_memzero(&options, sizeof(infer_load_options_t));
         options.winograd_budget = service->conf->winograd_budget;
 
+        if (service->conf->shapes) {
+            options.shapes = service->conf->shapes->elts;
+            options.n_shapes = service->conf->shapes->nelts;
+        }
+
         conf_file = cf->conf_file;
 
         file = *conf_file;
@@ -188,7 +267,8 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
         file.line = ep->conf_line;
 
         cf->conf_file = &file;
-        ep->model = ngx_http_infer_model_in_zone(cf, &ep->file, &options);
+        ep->model = ngx_http_infer_model_in_zone(cf, &ep->file, &options,
+                                                 &service->conf->shape_text);
         cf->conf_file = conf_file;
 
         if (ep->model == NULL) {
@@ -211,7 +291,7 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
 
 static ngx_http_infer_model_t *
 ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
-    infer_load_options_t *options)
+    infer_load_options_t *options, ngx_str_t *shapes)
 {
     size_t                   bound;
     ngx_str_t                path, name;
@@ -223,7 +303,8 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
     path = *file;
 
     if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK
-        || ngx_http_infer_zone_name(cf, &path, options, &name) != NGX_OK)
+        || ngx_http_infer_zone_name(cf, &path, options, shapes, &name)
+           != NGX_OK)
     {
         return NULL;
     }
@@ -296,7 +377,7 @@ ngx_http_infer_zone_size(size_t bound)
 
 static ngx_int_t
 ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
-    infer_load_options_t *options, ngx_str_t *name)
+    infer_load_options_t *options, ngx_str_t *shapes, ngx_str_t *name)
 {
     size_t           len;
     ngx_file_info_t  fi;
@@ -314,18 +395,19 @@ ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
         return NGX_ERROR;
     }
 
-    len = sizeof("infer::::.:") - 1 + path->len + 5 * NGX_INT64_LEN;
+    len = sizeof("infer::::.::") - 1 + path->len + 5 * NGX_INT64_LEN
+          + shapes->len;
 
     name->data = ngx_pnalloc(cf->pool, len);
     if (name->data == NULL) {
         return NGX_ERROR;
     }
 
-    name->len = ngx_sprintf(name->data, "infer:%V:%uL:%O:%T.%09uL:%uz", path,
+    name->len = ngx_sprintf(name->data, "infer:%V:%uL:%O:%T.%09uL:%uz:%V", path,
                             (uint64_t) ngx_file_uniq(&fi), ngx_file_size(&fi),
                             ngx_file_mtime(&fi),
                             (uint64_t) fi.st_mtim.tv_nsec,
-                            options->winograd_budget)
+                            options->winograd_budget, shapes)
                 - name->data;
 
     return NGX_OK;

@@ -85,6 +85,13 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       offsetof(ngx_http_infer_loc_conf_t, winograd_budget),
       NULL },
 
+    { ngx_string("infer_input_shape"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_infer_input_shape,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("infer_thread_pool"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_infer_thread_pool,
@@ -365,12 +372,14 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
      *     conf->nlabelled = 0;
      *     conf->pool = NULL;
      *     conf->error_pages = NULL;
+     *     conf->shape_text = { 0, NULL };
      */
 
     conf->labels = NGX_CONF_UNSET_PTR;
     conf->settings = NGX_CONF_UNSET_PTR;
     conf->top_k = NGX_CONF_UNSET_UINT;
     conf->winograd_budget = NGX_CONF_UNSET_SIZE;
+    conf->shapes = NGX_CONF_UNSET_PTR;
     conf->thread_pool = NGX_CONF_UNSET_PTR;
     conf->threads = NGX_CONF_UNSET_UINT;
     conf->max_pixels = NGX_CONF_UNSET_SIZE;
@@ -396,6 +405,8 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->top_k, prev->top_k, 0);
     ngx_conf_merge_size_value(conf->winograd_budget, prev->winograd_budget,
                               INFER_WINOGRAD_BUDGET);
+    ngx_conf_merge_ptr_value(conf->shapes, prev->shapes, NULL);
+    ngx_conf_merge_str_value(conf->shape_text, prev->shape_text, "");
     ngx_conf_merge_ptr_value(conf->thread_pool, prev->thread_pool, NULL);
     ngx_conf_merge_uint_value(conf->threads, prev->threads, 1);
     ngx_conf_merge_size_value(conf->max_pixels, prev->max_pixels, 25000000);

@@ -208,6 +208,8 @@ struct ngx_http_infer_loc_conf_s {
     ngx_array_t                 *settings;    /* ngx_str_t; infer_preprocess */
     ngx_uint_t                   top_k;
     size_t                       winograd_budget;
+    ngx_array_t                 *shapes;      /* infer_input_shape_t */
+    ngx_str_t                    shape_text;  /* as it is written */
     ngx_thread_pool_t           *thread_pool;
     ngx_http_infer_pool_t       *pool;        /* of thread_pool */
     ngx_uint_t                   threads;
@@ -326,6 +328,10 @@ ngx_int_t ngx_http_infer_handler(ngx_http_request_t *r);
 
 /* infer_model */
 char *ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* infer_input_shape */
+char *ngx_http_infer_input_shape(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /*
  * The model of a service whose location's directives are merged, and the zone

@@ -602,6 +602,25 @@ location /p {
 
 
 
+=== infer_input_shape: no shape
+--- config
+infer_input_shape Nx3x;
+--- must_die
+--- error_log
+infer_input_shape: "Nx3x" is no shape such as Nx3x224x224
+
+
+
+=== infer_input_shape: duplicate
+--- config
+infer_input_shape Nx3x4x4;
+infer_input_shape Nx3x4x4;
+--- must_die
+--- error_log
+"infer_input_shape" directive is duplicate
+
+
+
 === infer_winograd_budget: no size
 --- config
 infer_winograd_budget lots;

@@ -11,47 +11,6 @@
 
 /* ---- shapes ----------------------------------------------------------- */
 
-/* Reads "1x3x224x224"; N, batch or -1 stand for the batch size. */
-static int
-parse_shape(const char *text, infer_input_shape_t *shape)
-{
-    char      word[24];
-    size_t    len;
-    uint64_t  dim;
-
-    for ( ;; ) {
-        len = strcspn(text, "x");
-
-        if (len == 0 || len >= sizeof(word)
-            || shape->rank == INFER_MAX_RANK)
-        {
-            return -1;
-        }
-
-        memcpy(word, text, len);
-        word[len] = '\0';
-
-        if (strcmp(word, "N") == 0 || strcmp(word, "-1") == 0
-            || strcmp(word, "batch") == 0)
-        {
-            shape->dim[shape->rank++] = INFER_BATCH;
-
-        } else if (cli_number(word, INT32_MAX, &dim) == 0) {
-            shape->dim[shape->rank++] = (int64_t) dim;
-
-        } else {
-            return -1;
-        }
-
-        if (text[len] == '\0') {
-            return 0;
-        }
-
-        text += len + 1;
-    }
-}
-
-
 int
 cli_load_options(const cli_load_t *load, infer_load_options_t *options,
     infer_error_t *err)
@@ -78,7 +37,7 @@ cli_load_options(const cli_load_t *load, infer_load_options_t *options,
         shapes[i].name = name;
         options->n_shapes = i + 1;
 
-        if (parse_shape(equals ? equals + 1 : text, &shapes[i]) != 0) {
+        if (infer_shape_parse(equals ? equals + 1 : text, &shapes[i]) != 0) {
             cli_fail(err, "--input-shape: \"%s\" is no shape such as "
                      "1x3x224x224, Nx3x224x224 or input=Nx3x224x224", text);
             cli_load_options_free(options);

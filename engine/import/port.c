@@ -2,8 +2,10 @@
  * What importers share: inputs and outputs of the graph, and warnings.
  */
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "import/import.h"
@@ -16,6 +18,49 @@ static infer_value_t *channels_first(infer_graph_t *g, const char *name,
     infer_value_t *x);
 static void fill_port(infer_port_t *port, const char *name,
     infer_dtype_t dtype, int rank, const infer_dim_t *dim);
+
+
+int
+infer_shape_parse(const char *text, infer_input_shape_t *shape)
+{
+    char           word[16], *end;
+    size_t         len;
+    unsigned long  n;
+
+    for (shape->rank = 0; shape->rank < INFER_MAX_RANK; text += len + 1) {
+        len = strcspn(text, "x");
+
+        if (len == 0 || len >= sizeof(word)) {
+            return -1;
+        }
+
+        memcpy(word, text, len);
+        word[len] = '\0';
+
+        if (strcmp(word, "N") == 0 || strcmp(word, "-1") == 0
+            || strcmp(word, "batch") == 0)
+        {
+            shape->dim[shape->rank++] = INFER_BATCH;
+
+        } else {
+            n = strtoul(word, &end, 10);
+
+            if (!isdigit((unsigned char) word[0]) || *end != '\0'
+                || n > INT32_MAX)
+            {
+                return -1;
+            }
+
+            shape->dim[shape->rank++] = (int64_t) n;
+        }
+
+        if (text[len] == '\0') {
+            return 0;
+        }
+    }
+
+    return -1;
+}
 
 
 int

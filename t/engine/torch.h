@@ -32,10 +32,10 @@ static size_t         archive_size;
 
 
 static void
-archive_put(uint32_t x, size_t bytes)
+archive_put(uint64_t x, size_t bytes)
 {
     for (size_t i = 0; i < bytes && archive_size < ARCHIVE_MAX; i++) {
-        archive[archive_size++] = (unsigned char) (x >> 8 * i);
+        archive[archive_size++] = (unsigned char) (i < 8 ? x >> 8 * i : 0);
     }
 }
 

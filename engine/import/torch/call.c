@@ -9,12 +9,13 @@
 
 
 /* Those of the language come first: the others are operators. */
-#define N_LANGUAGE  3
+#define N_LANGUAGE  4
 
 static const torch_builtin_t *const  tables[] = {
     torch_builtins_core,
     torch_builtins_number,
     torch_builtins_sequence,
+    torch_builtins_dict,
     torch_builtins_unary,
     torch_builtins_elementwise,
     torch_builtins_window,

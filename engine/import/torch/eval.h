@@ -16,7 +16,7 @@
 #define TORCH_MAX_STEPS   ((size_t) 1 << 22)
 #define TORCH_MAX_CALLS   100
 #define TORCH_MAX_NESTED  400     /* blocks and expressions, of all calls */
-#define TORCH_MAX_VALUES  ((size_t) 1 << 18)  /* of the graph */
+#define TORCH_MAX_VALUES  ((size_t) 1 << 16)  /* of the graph */
 
 #define TORCH_MAX_ARGS    64
 
@@ -178,6 +178,7 @@ torch_value_t *torch_item(torch_eval_t *t, const torch_value_t *v);
 extern const torch_builtin_t  torch_builtins_core[];      /* core.c */
 extern const torch_builtin_t  torch_builtins_number[];    /* number.c */
 extern const torch_builtin_t  torch_builtins_sequence[];  /* sequence.c */
+extern const torch_builtin_t  torch_builtins_dict[];      /* dict.c */
 extern const torch_builtin_t  torch_builtins_unary[];     /* aten_*.c */
 extern const torch_builtin_t  torch_builtins_elementwise[];
 extern const torch_builtin_t  torch_builtins_window[];

@@ -1,5 +1,5 @@
 /*
- * Lists, tuples, dicts and strings.
+ * Lists, tuples and strings, and elements of dicts.
  *
  * What may make much of little, a slice or a sum of lists, counts each element
  * as a step, so that code ends and its memory is bounded.
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "import/torch/eval.h"
+#include "import/torch/sequence.h"
 
 
 #define MAX_STRING  65536
@@ -17,8 +17,8 @@
 
 /* ---- elements --------------------------------------------------------- */
 
-static int
-is(const torch_value_t *v, torch_kind_t kind)
+int
+torch_is(const torch_value_t *v, torch_kind_t kind)
 {
     return v != NULL && v->kind == kind;
 }
@@ -27,20 +27,20 @@ is(const torch_value_t *v, torch_kind_t kind)
 static int
 has_items(const torch_value_t *v)
 {
-    return is(v, TORCH_LIST) || is(v, TORCH_TUPLE);
+    return torch_is(v, TORCH_LIST) || torch_is(v, TORCH_TUPLE);
 }
 
 
-static torch_value_t *
-none(torch_eval_t *t)
+torch_value_t *
+torch_none(torch_eval_t *t)
 {
     return torch_new(t->g, TORCH_NONE);
 }
 
 
 /* n more steps */
-static int
-charge(torch_eval_t *t, size_t n)
+int
+torch_charge(torch_eval_t *t, size_t n)
 {
     t->steps += n;
 
@@ -50,11 +50,11 @@ charge(torch_eval_t *t, size_t n)
 
 
 /* Appends items from .. to - 1 of what has items. */
-static int
-append_range(torch_eval_t *t, torch_value_t *to, const torch_value_t *v,
+int
+torch_append_range(torch_eval_t *t, torch_value_t *to, const torch_value_t *v,
     size_t from, size_t end, size_t step)
 {
-    if (charge(t, from < end ? (end - from) / step + 1 : 0) != 0) {
+    if (torch_charge(t, from < end ? (end - from) / step + 1 : 0) != 0) {
         return -1;
     }
 
@@ -137,7 +137,7 @@ equal(torch_eval_t *t, torch_value_t *a, torch_value_t *b)
             return torch_fail(t, "lists are nested too deeply");
         }
 
-        same = charge(t, a->items.n);
+        same = torch_charge(t, a->items.n);
 
         for (size_t i = 0; i < a->items.n && same >= 0; i++) {
             same = equal(t, a->items.item[i], b->items.item[i]);
@@ -169,13 +169,14 @@ equal(torch_eval_t *t, torch_value_t *a, torch_value_t *b)
 
 
 /* The place of a key in a dict, or of a value in a list, n: none; or -1. */
-static int
-find(torch_eval_t *t, const torch_value_t *v, torch_value_t *key, size_t *i)
+int
+torch_find_item(torch_eval_t *t, const torch_value_t *v, torch_value_t *key,
+    size_t *i)
 {
     int     same;
     size_t  step = v->kind == TORCH_DICT ? 2 : 1;
 
-    if (charge(t, v->items.n / step) != 0) {
+    if (torch_charge(t, v->items.n / step) != 0) {
         return -1;
     }
 
@@ -200,8 +201,8 @@ get_item(torch_eval_t *t, torch_value_t *const *arg)
         return TORCH_DECLINE;
     }
 
-    if (is(arg[0], TORCH_DICT)) {
-        if (find(t, arg[0], arg[1], &i) != 0) {
+    if (torch_is(arg[0], TORCH_DICT)) {
+        if (torch_find_item(t, arg[0], arg[1], &i) != 0) {
             return NULL;
         }
 
@@ -213,12 +214,12 @@ get_item(torch_eval_t *t, torch_value_t *const *arg)
         return arg[0]->items.item[i + 1];
     }
 
-    if (has_items(arg[0]) && is(arg[1], TORCH_INT)) {
+    if (has_items(arg[0]) && torch_is(arg[1], TORCH_INT)) {
         return read_index(t, arg[1], arg[0]->items.n, &i) == 0
                ? arg[0]->items.item[i] : NULL;
     }
 
-    if (is(arg[0], TORCH_STRING) && is(arg[1], TORCH_INT)) {
+    if (torch_is(arg[0], TORCH_STRING) && torch_is(arg[1], TORCH_INT)) {
         return read_index(t, arg[1], arg[0]->string.len, &i) == 0
                ? torch_string(t->g, arg[0]->string.s + i, 1) : NULL;
     }
@@ -227,27 +228,29 @@ get_item(torch_eval_t *t, torch_value_t *const *arg)
 }
 
 
-static torch_value_t *
-set_item(torch_eval_t *t, torch_value_t *const *arg)
+torch_value_t *
+torch_set_item(torch_eval_t *t, torch_value_t *const *arg)
 {
     size_t          i;
     torch_value_t  *to = arg[0];
 
-    if (is(to, TORCH_DICT)) {
-        if (check_changeable(t, to) != 0 || find(t, to, arg[1], &i) != 0) {
+    if (torch_is(to, TORCH_DICT)) {
+        if (check_changeable(t, to) != 0
+            || torch_find_item(t, to, arg[1], &i) != 0)
+        {
             return NULL;
         }
 
         if (i < to->items.n) {
             to->items.item[i + 1] = arg[2];
-            return none(t);
+            return torch_none(t);
         }
 
         return torch_append(t->g, to, arg[1]) == 0
-               && torch_append(t->g, to, arg[2]) == 0 ? none(t) : NULL;
+               && torch_append(t->g, to, arg[2]) == 0 ? torch_none(t) : NULL;
     }
 
-    if (!is(to, TORCH_LIST) || !is(arg[1], TORCH_INT)) {
+    if (!torch_is(to, TORCH_LIST) || !torch_is(arg[1], TORCH_INT)) {
         return TORCH_DECLINE;
     }
 
@@ -259,7 +262,7 @@ set_item(torch_eval_t *t, torch_value_t *const *arg)
 
     to->items.item[i] = arg[2];
 
-    return none(t);
+    return torch_none(t);
 }
 
 
@@ -268,16 +271,16 @@ contains(torch_eval_t *t, torch_value_t *const *arg)
 {
     size_t  i;
 
-    if (is(arg[0], TORCH_STRING) && is(arg[1], TORCH_STRING)) {
+    if (torch_is(arg[0], TORCH_STRING) && torch_is(arg[1], TORCH_STRING)) {
         return torch_bool(t->g, strstr(arg[0]->string.s, arg[1]->string.s)
                                 != NULL);
     }
 
-    if (!is(arg[0], TORCH_DICT) && !has_items(arg[0])) {
+    if (!torch_is(arg[0], TORCH_DICT) && !has_items(arg[0])) {
         return TORCH_DECLINE;
     }
 
-    return find(t, arg[0], arg[1], &i) == 0
+    return torch_find_item(t, arg[0], arg[1], &i) == 0
            ? torch_bool(t->g, i < arg[0]->items.n) : NULL;
 }
 
@@ -287,7 +290,7 @@ eq(torch_eval_t *t, torch_value_t *const *arg)
 {
     int  same;
 
-    if ((!is(arg[0], TORCH_STRING) || !is(arg[1], TORCH_STRING))
+    if ((!torch_is(arg[0], TORCH_STRING) || !torch_is(arg[1], TORCH_STRING))
         && (!has_items(arg[0]) || !has_items(arg[1])))
     {
         return TORCH_DECLINE;
@@ -313,10 +316,10 @@ ne(torch_eval_t *t, torch_value_t *const *arg)
 static torch_value_t *
 length(torch_eval_t *t, torch_value_t *const *arg)
 {
-    return is(arg[0], TORCH_DICT)
+    return torch_is(arg[0], TORCH_DICT)
            ? torch_int(t->g, (int64_t) arg[0]->items.n / 2)
            : has_items(arg[0]) ? torch_int(t->g, (int64_t) arg[0]->items.n)
-           : is(arg[0], TORCH_STRING)
+           : torch_is(arg[0], TORCH_STRING)
            ? torch_int(t->g, (int64_t) arg[0]->string.len) : TORCH_DECLINE;
 }
 
@@ -326,7 +329,7 @@ length(torch_eval_t *t, torch_value_t *const *arg)
 static torch_value_t *
 append(torch_eval_t *t, torch_value_t *const *arg)
 {
-    if (!is(arg[0], TORCH_LIST)) {
+    if (!torch_is(arg[0], TORCH_LIST)) {
         return TORCH_DECLINE;
     }
 
@@ -338,12 +341,12 @@ append(torch_eval_t *t, torch_value_t *const *arg)
 static torch_value_t *
 extend(torch_eval_t *t, torch_value_t *const *arg)
 {
-    if (!is(arg[0], TORCH_LIST) || !has_items(arg[1])) {
+    if (!torch_is(arg[0], TORCH_LIST) || !has_items(arg[1])) {
         return TORCH_DECLINE;
     }
 
     return check_changeable(t, arg[0]) == 0
-           && append_range(t, arg[0], arg[1], 0, arg[1]->items.n, 1) == 0
+           && torch_append_range(t, arg[0], arg[1], 0, arg[1]->items.n, 1) == 0
            ? arg[0] : NULL;
 }
 
@@ -353,13 +356,14 @@ copy(torch_eval_t *t, torch_value_t *const *arg)
 {
     torch_value_t  *v;
 
-    if (!has_items(arg[0]) && !is(arg[0], TORCH_DICT)) {
+    if (!has_items(arg[0]) && !torch_is(arg[0], TORCH_DICT)) {
         return TORCH_DECLINE;
     }
 
-    v = torch_new(t->g, is(arg[0], TORCH_DICT) ? TORCH_DICT : TORCH_LIST);
+    v = torch_new(t->g, torch_is(arg[0], TORCH_DICT) ? TORCH_DICT : TORCH_LIST);
 
-    return v != NULL && append_range(t, v, arg[0], 0, arg[0]->items.n, 1) == 0
+    return v != NULL
+           && torch_append_range(t, v, arg[0], 0, arg[0]->items.n, 1) == 0
            ? v : NULL;
 }
 
@@ -371,10 +375,10 @@ concatenate(torch_eval_t *t, torch_value_t *const *arg)
     char           *s;
     torch_value_t  *v;
 
-    if (is(arg[0], TORCH_STRING) && is(arg[1], TORCH_STRING)) {
+    if (torch_is(arg[0], TORCH_STRING) && torch_is(arg[1], TORCH_STRING)) {
         n = arg[0]->string.len + arg[1]->string.len;
 
-        if (n > MAX_STRING || charge(t, n) != 0) {
+        if (n > MAX_STRING || torch_charge(t, n) != 0) {
             torch_fail(t, "a string is too long");
             return NULL;
         }
@@ -397,8 +401,8 @@ concatenate(torch_eval_t *t, torch_value_t *const *arg)
     v = torch_new(t->g, arg[0]->kind);
 
     return v != NULL
-           && append_range(t, v, arg[0], 0, arg[0]->items.n, 1) == 0
-           && append_range(t, v, arg[1], 0, arg[1]->items.n, 1) == 0
+           && torch_append_range(t, v, arg[0], 0, arg[0]->items.n, 1) == 0
+           && torch_append_range(t, v, arg[1], 0, arg[1]->items.n, 1) == 0
            ? v : NULL;
 }
 
@@ -409,7 +413,7 @@ repeat(torch_eval_t *t, torch_value_t *const *arg)
     torch_value_t        *v;
     const torch_value_t  *n = arg[1];
 
-    if (!is(arg[0], TORCH_LIST) || !is(n, TORCH_INT)) {
+    if (!torch_is(arg[0], TORCH_LIST) || !torch_is(n, TORCH_INT)) {
         return TORCH_DECLINE;
     }
 
@@ -420,8 +424,8 @@ repeat(torch_eval_t *t, torch_value_t *const *arg)
     v = torch_new(t->g, TORCH_LIST);
 
     for (int64_t i = 0; v != NULL && i < n->i + n->batch; i++) {
-        if (charge(t, 1) != 0
-            || append_range(t, v, arg[0], 0, arg[0]->items.n, 1) != 0)
+        if (torch_charge(t, 1) != 0
+            || torch_append_range(t, v, arg[0], 0, arg[0]->items.n, 1) != 0)
         {
             return NULL;
         }
@@ -437,7 +441,7 @@ bound(torch_eval_t *t, const torch_value_t *v, size_t n, size_t none_is)
 {
     int64_t  i;
 
-    if (!is(v, TORCH_INT)) {
+    if (!torch_is(v, TORCH_INT)) {
         return none_is;
     }
 
@@ -459,21 +463,21 @@ slice(torch_eval_t *t, torch_value_t *const *arg)
     int64_t         step;
     torch_value_t  *v;
 
-    if (!has_items(arg[0]) && !is(arg[0], TORCH_STRING)) {
+    if (!has_items(arg[0]) && !torch_is(arg[0], TORCH_STRING)) {
         return TORCH_DECLINE;
     }
 
-    n = is(arg[0], TORCH_STRING) ? arg[0]->string.len : arg[0]->items.n;
+    n = torch_is(arg[0], TORCH_STRING) ? arg[0]->string.len : arg[0]->items.n;
     from = bound(t, arg[1], n, 0);
     end = bound(t, arg[2], n, n);
-    step = is(arg[3], TORCH_INT) ? arg[3]->i : 1;
+    step = torch_is(arg[3], TORCH_INT) ? arg[3]->i : 1;
 
     if (step < 1) {
         torch_fail(t, "a slice has a step of %lld", (long long) step);
         return NULL;
     }
 
-    if (is(arg[0], TORCH_STRING)) {
+    if (torch_is(arg[0], TORCH_STRING)) {
         return step == 1 ? torch_string(t->g, arg[0]->string.s + from,
                                         from < end ? end - from : 0)
                          : TORCH_DECLINE;
@@ -482,7 +486,7 @@ slice(torch_eval_t *t, torch_value_t *const *arg)
     v = torch_new(t->g, arg[0]->kind);
 
     return v != NULL
-           && append_range(t, v, arg[0], from, end, (size_t) step) == 0
+           && torch_append_range(t, v, arg[0], from, end, (size_t) step) == 0
            ? v : NULL;
 }
 
@@ -504,7 +508,7 @@ pop(torch_eval_t *t, torch_value_t *const *arg)
     size_t          i;
     torch_value_t   last = { .kind = TORCH_INT }, *v;
 
-    if (!is(arg[0], TORCH_LIST) && !is(arg[0], TORCH_DICT)) {
+    if (!torch_is(arg[0], TORCH_LIST) && !torch_is(arg[0], TORCH_DICT)) {
         return TORCH_DECLINE;
     }
 
@@ -512,8 +516,8 @@ pop(torch_eval_t *t, torch_value_t *const *arg)
         return NULL;
     }
 
-    if (is(arg[0], TORCH_DICT)) {
-        if (arg[1] == NULL || find(t, arg[0], arg[1], &i) != 0) {
+    if (torch_is(arg[0], TORCH_DICT)) {
+        if (arg[1] == NULL || torch_find_item(t, arg[0], arg[1], &i) != 0) {
             return NULL;
         }
 
@@ -533,8 +537,8 @@ pop(torch_eval_t *t, torch_value_t *const *arg)
 
     last.i = -1;
 
-    if (charge(t, arg[0]->items.n) != 0
-        || read_index(t, is(arg[1], TORCH_INT) ? arg[1] : &last,
+    if (torch_charge(t, arg[0]->items.n) != 0
+        || read_index(t, torch_is(arg[1], TORCH_INT) ? arg[1] : &last,
                       arg[0]->items.n, &i) != 0)
     {
         return NULL;
@@ -559,7 +563,7 @@ delete(torch_eval_t *t, torch_value_t *const *arg)
 
     v = pop(t, operand);
 
-    return v == NULL || v == TORCH_DECLINE ? v : none(t);
+    return v == NULL || v == TORCH_DECLINE ? v : torch_none(t);
 }
 
 
@@ -569,14 +573,16 @@ insert(torch_eval_t *t, torch_value_t *const *arg)
     size_t          i;
     torch_items_t  *items;
 
-    if (!is(arg[0], TORCH_LIST) || !is(arg[1], TORCH_INT) || arg[2] == NULL) {
+    if (!torch_is(arg[0], TORCH_LIST) || !torch_is(arg[1], TORCH_INT)
+        || arg[2] == NULL)
+    {
         return TORCH_DECLINE;
     }
 
     items = &arg[0]->items;
     i = bound(t, arg[1], items->n, 0);
 
-    if (check_changeable(t, arg[0]) != 0 || charge(t, items->n) != 0
+    if (check_changeable(t, arg[0]) != 0 || torch_charge(t, items->n) != 0
         || torch_append(t->g, arg[0], arg[2]) != 0)
     {
         return NULL;
@@ -586,7 +592,7 @@ insert(torch_eval_t *t, torch_value_t *const *arg)
             (items->n - 1 - i) * sizeof(items->item[0]));
     items->item[i] = arg[2];
 
-    return none(t);
+    return torch_none(t);
 }
 
 
@@ -596,13 +602,13 @@ reverse(torch_eval_t *t, torch_value_t *const *arg)
     torch_value_t  *v;
     torch_items_t  *items;
 
-    if (!is(arg[0], TORCH_LIST)) {
+    if (!torch_is(arg[0], TORCH_LIST)) {
         return TORCH_DECLINE;
     }
 
     items = &arg[0]->items;
 
-    if (check_changeable(t, arg[0]) != 0 || charge(t, items->n) != 0) {
+    if (check_changeable(t, arg[0]) != 0 || torch_charge(t, items->n) != 0) {
         return NULL;
     }
 
@@ -612,7 +618,7 @@ reverse(torch_eval_t *t, torch_value_t *const *arg)
         items->item[items->n - 1 - i] = v;
     }
 
-    return none(t);
+    return torch_none(t);
 }
 
 
@@ -637,7 +643,7 @@ sort(torch_eval_t *t, torch_value_t *const *arg)
 {
     torch_items_t  *items;
 
-    if (!is(arg[0], TORCH_LIST)) {
+    if (!torch_is(arg[0], TORCH_LIST)) {
         return TORCH_DECLINE;
     }
 
@@ -654,7 +660,7 @@ sort(torch_eval_t *t, torch_value_t *const *arg)
         }
     }
 
-    if (check_changeable(t, arg[0]) != 0 || charge(t, items->n) != 0) {
+    if (check_changeable(t, arg[0]) != 0 || torch_charge(t, items->n) != 0) {
         return NULL;
     }
 
@@ -662,7 +668,8 @@ sort(torch_eval_t *t, torch_value_t *const *arg)
         qsort(items->item, items->n, sizeof(items->item[0]), by_value);
     }
 
-    return is(arg[1], TORCH_BOOL) && arg[1]->i ? reverse(t, arg) : none(t);
+    return torch_is(arg[1], TORCH_BOOL) && arg[1]->i ? reverse(t, arg)
+                                                     : torch_none(t);
 }
 
 
@@ -671,11 +678,11 @@ index_of(torch_eval_t *t, torch_value_t *const *arg)
 {
     size_t  i;
 
-    if (!is(arg[0], TORCH_LIST) || arg[1] == NULL) {
+    if (!torch_is(arg[0], TORCH_LIST) || arg[1] == NULL) {
         return TORCH_DECLINE;
     }
 
-    if (find(t, arg[0], arg[1], &i) != 0) {
+    if (torch_find_item(t, arg[0], arg[1], &i) != 0) {
         return NULL;
     }
 
@@ -691,7 +698,7 @@ index_of(torch_eval_t *t, torch_value_t *const *arg)
 static torch_value_t *
 clear(torch_eval_t *t, torch_value_t *const *arg)
 {
-    if (!is(arg[0], TORCH_LIST) && !is(arg[0], TORCH_DICT)) {
+    if (!torch_is(arg[0], TORCH_LIST) && !torch_is(arg[0], TORCH_DICT)) {
         return TORCH_DECLINE;
     }
 
@@ -701,7 +708,7 @@ clear(torch_eval_t *t, torch_value_t *const *arg)
 
     arg[0]->items.n = 0;
 
-    return none(t);
+    return torch_none(t);
 }
 
 
@@ -713,7 +720,7 @@ range(torch_eval_t *t, torch_value_t *const *arg)
     torch_value_t  *v, *n;
 
     for (int k = 0; k < 3 && arg[k] != NULL; k++) {
-        if (!is(arg[k], TORCH_INT)) {
+        if (!torch_is(arg[k], TORCH_INT)) {
             return TORCH_DECLINE;
         }
 
@@ -739,7 +746,7 @@ range(torch_eval_t *t, torch_value_t *const *arg)
     for (i = x[0]; v != NULL && (x[2] > 0 ? i < x[1] : i > x[1]); ) {
         n = torch_int(t->g, i);
 
-        if (n == NULL || charge(t, 1) != 0
+        if (n == NULL || torch_charge(t, 1) != 0
             || torch_append(t->g, v, n) != 0)
         {
             return NULL;
@@ -751,103 +758,6 @@ range(torch_eval_t *t, torch_value_t *const *arg)
     }
 
     return v;
-}
-
-
-/* ---- dicts ------------------------------------------------------------ */
-
-/* Keys, values or pairs as a list. */
-static torch_value_t *
-list_dict(torch_eval_t *t, torch_value_t *dict, size_t first, size_t n)
-{
-    torch_value_t  *v, *pair;
-
-    if (!is(dict, TORCH_DICT)) {
-        return TORCH_DECLINE;
-    }
-
-    v = torch_new(t->g, TORCH_LIST);
-
-    for (size_t i = 0; v != NULL && i < dict->items.n; i += 2) {
-        pair = dict->items.item[i + first];
-
-        if (n == 2) {
-            pair = torch_new(t->g, TORCH_TUPLE);
-
-            if (pair == NULL
-                || append_range(t, pair, dict, i, i + 2, 1) != 0)
-            {
-                return NULL;
-            }
-        }
-
-        if (charge(t, 1) != 0 || torch_append(t->g, v, pair) != 0) {
-            return NULL;
-        }
-    }
-
-    return v;
-}
-
-
-static torch_value_t *
-keys(torch_eval_t *t, torch_value_t *const *arg)
-{
-    return list_dict(t, arg[0], 0, 1);
-}
-
-
-static torch_value_t *
-values(torch_eval_t *t, torch_value_t *const *arg)
-{
-    return list_dict(t, arg[0], 1, 1);
-}
-
-
-static torch_value_t *
-pairs(torch_eval_t *t, torch_value_t *const *arg)
-{
-    return list_dict(t, arg[0], 0, 2);
-}
-
-
-static torch_value_t *
-get(torch_eval_t *t, torch_value_t *const *arg)
-{
-    size_t  i;
-
-    if (!is(arg[0], TORCH_DICT) || arg[1] == NULL) {
-        return TORCH_DECLINE;
-    }
-
-    if (find(t, arg[0], arg[1], &i) != 0) {
-        return NULL;
-    }
-
-    return i < arg[0]->items.n ? arg[0]->items.item[i + 1]
-           : arg[2] != NULL ? arg[2] : none(t);
-}
-
-
-static torch_value_t *
-update(torch_eval_t *t, torch_value_t *const *arg)
-{
-    torch_value_t  *operand[3] = { arg[0], NULL, NULL };
-
-    if (!is(arg[0], TORCH_DICT) || !is(arg[1], TORCH_DICT)) {
-        return TORCH_DECLINE;
-    }
-
-    for (size_t i = 0; i < arg[1]->items.n; i += 2) {
-        operand[1] = arg[1]->items.item[i];
-        operand[2] = arg[1]->items.item[i + 1];
-
-        if (set_item(t, operand) == NULL) {
-            return NULL;
-        }
-    }
-
-    return none(t);
 }
 
 
@@ -895,7 +805,7 @@ const torch_builtin_t  torch_builtins_sequence[] = {
     { "torch.any", "self", any },
     { "torch.all", "self", all },
     { "torch.__getitem__", "self key", get_item },
-    { "torch._set_item", "self key value", set_item },
+    { "torch._set_item", "self key value", torch_set_item },
     { "torch.__contains__", "self key", contains },
     { "torch.Delete", "self key", delete },
     { "torch.eq", "self other", eq },
@@ -916,10 +826,5 @@ const torch_builtin_t  torch_builtins_sequence[] = {
     { "torch.index", "self item", index_of },
     { "torch.clear", "self", clear },
     { "range", "start end step", range },
-    { "torch.keys", "self", keys },
-    { "torch.values", "self", values },
-    { "torch.items", "self", pairs },
-    { "torch.get", "self key default", get },
-    { "torch.update", "self other", update },
     { NULL, NULL, NULL }
 };
