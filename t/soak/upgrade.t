@@ -48,6 +48,8 @@ sub upgrade {
         return $nginx->workers == 2;
     }) or return 0;
 
+    # nginx itself gives new workers this time at a reload
+    sleep 0.1;
     kill 'WINCH', $old;
     Fixture::Nginx::wait_for(30, sub {
         # the new master is a child of the old one
