@@ -78,7 +78,8 @@ SKIP: {
 ok(Fixture::Nginx::wait_for(10, sub {
     my $text = Fixture::Http::ask($port, Fixture::Http::request(
         'GET', '/metrics'))->{body} // '';
-    return !grep { $_ } $text =~ /^infer_requests_(?:waiting|running)\S+ (\d+)/mg;
+    return !grep { $_ }
+           $text =~ /^infer_requests_(?:waiting|running)\S+ (\d+)/mg;
 }), 'nothing waits or runs');
 is(scalar(() = glob $nginx->path('client_body_temp/*')), 0,
    'no temporary file is left');
