@@ -76,7 +76,7 @@ endef
 
 
 .PHONY: all engine cli module unit run test test-asan test-all test-models \
-        test-static fuzz fuzz-all bench bench-models bench-server bench-tools packages \
+        test-static soak soak-run fuzz fuzz-all bench bench-models bench-server bench-tools packages \
         packages-test packages-models packages-bench clean help FORCE
 .SECONDARY:
 
@@ -89,6 +89,8 @@ help:
 	@echo 'make test-asan    the tests under AddressSanitizer and UBSan'
 	@echo 'make test-models  compare with ONNX Runtime, PyTorch and PIL'
 	@echo 'make test-static  build into an nginx source tree: TREE=DIR'
+	@echo 'make soak         overload, reloads, crashes, upgrades, lost nodes under'
+	@echo '                  load: SOAK_SECONDS=60 each'
 	@echo 'make fuzz         broken files: FUZZ_SECONDS=60 for each format'
 	@echo 'make bench        against ONNX Runtime and FastAPI (20 minutes;'
 	@echo '                  BENCH_SHORT=1: 5); bench-models, bench-server:'
@@ -214,7 +216,21 @@ test-all: all $(UNIT) $(BUILD)/promtool
 	INFER='$(abspath $(BUILD))/infer' \
 	PROMTOOL='$(abspath $(BUILD))/promtool' \
 	TEST_NGINX_LOAD_MODULES='$(abspath $(MODULE))' \
-	    prove --timer t/*.t
+	    prove --timer t/*.t t/soak/*.t
+
+# The scenarios of t/soak for as long as SOAK_SECONDS says (make test has some
+# seconds of each); clients that leave are for the sanitizers to watch.
+SOAK_SECONDS ?= 60
+
+soak: packages-test
+	@$(MAKE) soak-run \
+	    SOAK='$(filter-out t/soak/clients.t,$(wildcard t/soak/*.t))'
+	@$(MAKE) SAN=1 soak-run SOAK=t/soak/clients.t
+
+soak-run: module
+	SOAK_SECONDS='$(SOAK_SECONDS)' \
+	TEST_NGINX_LOAD_MODULES='$(abspath $(MODULE))' \
+	    prove --timer $(SOAK)
 
 test-models: packages-models
 	@$(MAKE) all $(BUILD)/skimage

@@ -25,7 +25,7 @@ my $text = Fixture::Http::ask($nginx->{port},
                               Fixture::Http::request('GET', '/metrics'))
            ->{body};
 
-# Each metric with its labels; le and version have values of their own.
+# Each metric with its labels and their values.
 my %metric;
 
 while ($text =~ /^(\w+)\{(.*)\} \S+$/mg) {

@@ -48,8 +48,8 @@ sub reload {
     });
 }
 
-# What the master and the workers hold: mappings without the stacks and heaps
-# of threads, descriptors, kilobytes of the master.
+# What the master and the workers hold: mappings of models, shared zones of the
+# master, descriptors, and the master's own kilobytes.
 sub held {
     my @pids = ($nginx->{pid}, $nginx->workers);
 
