@@ -96,10 +96,10 @@ def compare(what, mine, reference, layers):
 
 def network(name, tmp):
     """Each layer is given ONNX Runtime's operands.  As a whole run ResNet-18
-    is compared in s8, which ONNX Runtime adds up in floats as it says; for u8
-    its QLinearAdd folds the zero points in before it rounds, one sum in some
-    thousands is a step off, and the random weights make more of that with
-    every layer, until nothing can be compared."""
+    is compared in s8, which ONNX Runtime computes in floats; for u8 either
+    side folds scales and zero points in its own way before it rounds, one sum
+    in some thousands is a step off, and the random weights make more of that
+    with every layer, until nothing can be compared."""
     model = onnx.load(f"{MODELS}/{name}.onnx")
     known = ranges(INFER, model, activations(model),
                    f"{MODELS}/input/224_5.npy")
