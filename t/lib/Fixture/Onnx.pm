@@ -71,6 +71,15 @@ sub floats {
 }
 
 
+# The same of 64-bit integers.
+sub longs {
+    my ($name, $dims, $values) = @_;
+
+    return join '', (map { _int(1, $_) } @$dims), _int(2, 7),
+                    _bytes(8, $name), _bytes(9, pack 'q<*', @$values);
+}
+
+
 # An input or output: a dimension that is no number is a name.
 sub _value {
     my ($name, $type, @dims) = @_;
@@ -83,15 +92,18 @@ sub _value {
 
 
 # A model: nodes => [..], initializers => [..], input => [dims],
-# output => [dims], input_type (1: float), opset (17).
+# output => [dims], input_type (1: float), opset (17); or inputs and outputs,
+# each [name, type, dims...].
 sub model {
     my (%m) = @_;
     my $graph = join '', (map { _bytes(1, $_) } @{ $m{nodes} }),
                 _bytes(2, 'test'),
                 (map { _bytes(5, $_) } @{ $m{initializers} // [] }),
-                _bytes(11, _value('x', $m{input_type} // 1,
-                                  @{ $m{input} })),
-                _bytes(12, _value('y', 1, @{ $m{output} }));
+                (map { _bytes(11, _value(@$_)) }
+                 @{ $m{inputs}
+                    // [['x', $m{input_type} // 1, @{ $m{input} }]] }),
+                (map { _bytes(12, _value(@$_)) }
+                 @{ $m{outputs} // [['y', 1, @{ $m{output} }]] });
 
     return _int(1, 8) . _bytes(2, 'ngx_infer tests') . _bytes(7, $graph)
            . _bytes(8, _bytes(1, '') . _int(2, $m{opset} // 17));
