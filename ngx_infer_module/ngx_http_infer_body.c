@@ -5,10 +5,7 @@
  */
 
 
-#include "ngx_http_infer_module.h"
-
-
-static ngx_int_t ngx_http_infer_body_read(ngx_http_infer_task_t *task);
+#include "ngx_http_infer_tensors.h"
 
 
 ngx_int_t
@@ -31,6 +28,26 @@ ngx_http_infer_body_type(ngx_http_request_t *r, ngx_str_t *boundary,
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_infer_body_is_json(ngx_http_request_t *r)
+{
+    ngx_str_t  *type;
+
+    static ngx_str_t  json = ngx_string("application/json");
+
+    if (r->headers_in.content_type == NULL) {
+        return 0;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    return type->len >= json.len
+           && ngx_strncasecmp(type->data, json.data, json.len) == 0
+           && (type->len == json.len || type->data[json.len] == ';'
+               || type->data[json.len] == ' ');
 }
 
 
@@ -69,10 +86,12 @@ ngx_http_infer_body_take(ngx_http_request_t *r, ngx_http_infer_task_t *task)
 
     size = ngx_http_infer_body_size(r);
 
-    task->body = ngx_alloc(size, r->connection->log);
+    task->body = ngx_alloc(size + NGX_HTTP_INFER_PADDING, r->connection->log);
     if (task->body == NULL) {
         return NGX_ERROR;
     }
+
+    ngx_memzero(task->body + size, NGX_HTTP_INFER_PADDING);
 
     task->size = size;
     p = task->body;
@@ -121,9 +140,6 @@ ngx_http_infer_body_image(ngx_http_infer_task_t *task, ngx_str_t *image)
     const char  *reason;
 
     if (ngx_http_infer_body_read(task) != NGX_OK) {
-        ngx_http_infer_task_fail(task, NGX_HTTP_INFER_INTERNAL,
-                                 "the request body cannot be read from its "
-                                 "file");
         return NGX_ERROR;
     }
 
@@ -149,7 +165,7 @@ ngx_http_infer_body_image(ngx_http_infer_task_t *task, ngx_str_t *image)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_infer_body_read(ngx_http_infer_task_t *task)
 {
     off_t    pos;
@@ -174,6 +190,9 @@ ngx_http_infer_body_read(ngx_http_infer_task_t *task)
         }
 
         if (n <= 0) {
+            ngx_http_infer_task_fail(task, NGX_HTTP_INFER_INTERNAL,
+                                     "the request body cannot be read from "
+                                     "its file");
             return NGX_ERROR;
         }
 
@@ -182,4 +201,35 @@ ngx_http_infer_body_read(ngx_http_infer_task_t *task)
     }
 
     return NGX_OK;
+}
+
+
+off_t
+ngx_http_infer_json_size(ngx_http_request_t *r)
+{
+    off_t             size;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  name = ngx_string("inference-header-content-length");
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len != name.len
+                || ngx_strncasecmp(h[i].key.data, name.data, name.len) != 0)
+            {
+                continue;
+            }
+
+            size = ngx_atoof(h[i].value.data, h[i].value.len);
+
+            return size == NGX_ERROR ? -2 : size;
+        }
+    }
+
+    return -1;
 }

@@ -19,6 +19,9 @@
 #define NGX_HTTP_INFER_MAX_LABELS  (16 * 1024 * 1024)
 
 
+static ngx_int_t ngx_http_infer_model_parameter(ngx_conf_t *cf,
+    ngx_http_infer_endpoint_t *ep, ngx_str_t *value);
+static void ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name);
 static ngx_http_infer_model_t *ngx_http_infer_model_in_zone(ngx_conf_t *cf,
     ngx_str_t *file, infer_load_options_t *options);
 static size_t ngx_http_infer_zone_size(size_t bound);
@@ -29,44 +32,180 @@ static ngx_int_t ngx_http_infer_build(ngx_http_infer_model_t *model,
     ngx_shm_zone_t *zone);
 static ngx_int_t ngx_http_infer_try(infer_model_t *model,
     infer_error_t *err);
-static ngx_int_t ngx_http_infer_check_location(
-    ngx_http_infer_loc_conf_t *conf, ngx_log_t *log);
+static ngx_int_t ngx_http_infer_check_service(
+    ngx_http_infer_service_t *service, ngx_log_t *log);
 static ngx_int_t ngx_http_infer_check_labels(
-    ngx_http_infer_loc_conf_t *conf, ngx_log_t *log);
+    ngx_http_infer_service_t *service, ngx_log_t *log);
 static ngx_int_t ngx_http_infer_read_file(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *text);
 static ngx_int_t ngx_http_infer_split_lines(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *text, ngx_array_t *lines);
 
 
-ngx_http_infer_model_t *
-ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
+char *
+ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_conf_file_t            *conf_file, file;
-    infer_load_options_t        options;
+    ngx_http_infer_loc_conf_t *ilcf = conf;
+
+    ngx_str_t                  *value, version;
+    ngx_uint_t                  i;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_infer_service_t   *service;
     ngx_http_infer_endpoint_t  *ep;
 
-    ep = conf->endpoint;
+    value = cf->args->elts;
 
-    if (ep->model) {
-        /* that of the location around an "if" */
-        return ep->model;
+    ep = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_endpoint_t));
+    if (ep == NULL) {
+        return NGX_CONF_ERROR;
     }
 
-    ngx_memzero(&options, sizeof(infer_load_options_t));
-    options.winograd_budget = conf->winograd_budget;
+    ngx_queue_init(&ep->waiting);
+    ngx_http_infer_default_name(&value[1], &ep->name);
 
-    conf_file = cf->conf_file;
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_http_infer_model_parameter(cf, ep, &value[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
 
-    file = *conf_file;
-    file.file.name = ep->conf_name;
-    file.line = ep->conf_line;
+    ep->file = value[1];
+    ep->conf_name = cf->conf_file->file.name;
+    ep->conf_line = cf->conf_file->line;
 
-    cf->conf_file = &file;
-    ep->model = ngx_http_infer_model_in_zone(cf, &ep->file, &options);
-    cf->conf_file = conf_file;
+    if (ilcf->services == NULL) {
+        ilcf->services = ngx_array_create(cf->pool, 1,
+                                          sizeof(ngx_http_infer_service_t));
+        if (ilcf->services == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
 
-    return ep->model;
+    version = ngx_http_infer_version(ep);
+
+    if (ngx_http_infer_find_service(ilcf, &ep->name, &version)) {
+        return "is duplicate: give each model of a location its own name or "
+               "version";
+    }
+
+    service = ngx_array_push(ilcf->services);
+
+    if (service == NULL || ngx_http_infer_add_stats(cf, ep) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(service, sizeof(ngx_http_infer_service_t));
+
+    service->endpoint = ep;
+    service->conf = ilcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_infer_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_model_parameter(ngx_conf_t *cf, ngx_http_infer_endpoint_t *ep,
+    ngx_str_t *value)
+{
+    ngx_str_t  *text;
+
+    if (ngx_strncmp(value->data, "name=", 5) == 0) {
+        text = &ep->name;
+        text->data = value->data + 5;
+        text->len = value->len - 5;
+
+    } else if (ngx_strncmp(value->data, "version=", 8) == 0) {
+        text = &ep->version;
+        text->data = value->data + 8;
+        text->len = value->len - 8;
+
+    } else {
+        text = NULL;
+    }
+
+    if (text == NULL || text->len == 0
+        || ngx_http_infer_text_valid(text) != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\"", value);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the file's name without its directories and suffix */
+
+static void
+ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name)
+{
+    u_char  *p, *last;
+
+    last = path->data + path->len;
+    p = last;
+
+    while (p > path->data && p[-1] != '/') {
+        p--;
+    }
+
+    name->data = p;
+    name->len = last - p;
+
+    for (p = last - 1; p > name->data; p--) {
+
+        if (*p == '.') {
+            name->len = p - name->data;
+            return;
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
+{
+    ngx_conf_file_t             *conf_file, file;
+    infer_load_options_t         options;
+    ngx_http_infer_service_t   **services;
+    ngx_http_infer_endpoint_t   *ep;
+
+    ep = service->endpoint;
+
+    /* a service of an "if" has the model of the location around it */
+
+    if (ep->model == NULL) {
+        ngx_memzero(&options, sizeof(infer_load_options_t));
+        options.winograd_budget = service->conf->winograd_budget;
+
+        conf_file = cf->conf_file;
+
+        file = *conf_file;
+        file.file.name = ep->conf_name;
+        file.line = ep->conf_line;
+
+        cf->conf_file = &file;
+        ep->model = ngx_http_infer_model_in_zone(cf, &ep->file, &options);
+        cf->conf_file = conf_file;
+
+        if (ep->model == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    services = ngx_array_push(&ep->model->services);
+    if (services == NULL) {
+        return NGX_ERROR;
+    }
+
+    *services = service;
+
+    ep->model->threads = ngx_max(ep->model->threads, service->conf->threads);
+
+    return NGX_OK;
 }
 
 
@@ -116,8 +255,8 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
     model->options = *options;
     model->size = bound;
 
-    if (ngx_array_init(&model->locations, cf->pool, 1,
-                       sizeof(ngx_http_infer_loc_conf_t *))
+    if (ngx_array_init(&model->services, cf->pool, 1,
+                       sizeof(ngx_http_infer_service_t *))
         != NGX_OK)
     {
         return NULL;
@@ -198,9 +337,9 @@ ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data)
 {
     ngx_http_infer_model_t *old = data;
 
-    ngx_uint_t                   i;
-    ngx_http_infer_model_t      *model;
-    ngx_http_infer_loc_conf_t  **location;
+    ngx_uint_t                  i;
+    ngx_http_infer_model_t     *model;
+    ngx_http_infer_service_t  **service;
 
     model = zone->data;
 
@@ -211,11 +350,13 @@ ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
-    location = model->locations.elts;
+    service = model->services.elts;
 
-    for (i = 0; i < model->locations.nelts; i++) {
-        if (ngx_http_infer_check_location(location[i], zone->shm.log)
-            != NGX_OK)
+    for (i = 0; i < model->services.nelts; i++) {
+        if (ngx_http_infer_check_service(service[i], zone->shm.log)
+            != NGX_OK
+            || ngx_http_infer_check_labels(service[i], zone->shm.log)
+               != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -292,26 +433,45 @@ ngx_http_infer_try(infer_model_t *model, infer_error_t *err)
 }
 
 
+/*
+ * A model that is no image classifier is served all the same, for tensors; one
+ * that is must go with the settings of the location.
+ */
+
 static ngx_int_t
-ngx_http_infer_check_location(ngx_http_infer_loc_conf_t *conf, ngx_log_t *log)
+ngx_http_infer_check_service(ngx_http_infer_service_t *service,
+    ngx_log_t *log)
 {
-    ngx_str_t      *setting;
-    ngx_uint_t      i;
-    infer_error_t   err;
-    infer_model_t  *model;
+    size_t               len;
+    ngx_str_t           *setting;
+    ngx_uint_t           i;
+    ngx_array_t         *settings;
+    infer_error_t        err;
+    infer_model_t       *model;
+    infer_preprocess_t  *pp;
 
-    model = conf->endpoint->model->model;
+    pp = &service->preprocess;
+    model = service->endpoint->model->model;
+    settings = service->conf->settings;
 
-    if (infer_model_preprocess(model, &conf->preprocess, &err) != 0) {
-        goto failed;
+    if (infer_model_preprocess(model, pp, &err) != 0) {
+        len = ngx_strlen(err.text) + 1;
+
+        service->no_image = ngx_pnalloc(service->conf->services->pool, len);
+        if (service->no_image == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(service->no_image, err.text, len);
+
+        return NGX_OK;
     }
 
-    if (conf->settings) {
-        setting = conf->settings->elts;
+    if (settings) {
+        setting = settings->elts;
 
-        for (i = 0; i < conf->settings->nelts; i++) {
-            if (infer_preprocess_set(&conf->preprocess,
-                                     (char *) setting[i].data, &err)
+        for (i = 0; i < settings->nelts; i++) {
+            if (infer_preprocess_set(pp, (char *) setting[i].data, &err)
                 != 0)
             {
                 goto failed;
@@ -319,31 +479,45 @@ ngx_http_infer_check_location(ngx_http_infer_loc_conf_t *conf, ngx_log_t *log)
         }
     }
 
-    if (infer_model_check_preprocess(model, &conf->preprocess, &err) != 0) {
-        goto failed;
+    if (infer_model_check_preprocess(model, pp, &err) == 0) {
+        return NGX_OK;
     }
-
-    return ngx_http_infer_check_labels(conf, log);
 
 failed:
 
     ngx_log_error(NGX_LOG_EMERG, log, 0, "infer_model \"%V\": %s",
-                  &conf->endpoint->model->path, err.text);
+                  &service->endpoint->model->path, err.text);
 
     return NGX_ERROR;
 }
 
 
+/*
+ * infer_labels is for those models of a location that have as many classes;
+ * there must be one.
+ */
+
 static ngx_int_t
-ngx_http_infer_check_labels(ngx_http_infer_loc_conf_t *conf, ngx_log_t *log)
+ngx_http_infer_check_labels(ngx_http_infer_service_t *service, ngx_log_t *log)
 {
-    size_t      classes, i;
-    ngx_str_t   label, *path;
+    size_t                      classes, i;
+    ngx_str_t                   label, *path;
+    ngx_http_infer_loc_conf_t  *conf;
 
-    path = &conf->endpoint->model->path;
-    classes = infer_model_classes(conf->endpoint->model->model);
+    conf = service->conf;
+    path = &service->endpoint->model->path;
+    classes = infer_model_classes(service->endpoint->model->model);
 
-    if (conf->labels && conf->labels->nelts != classes) {
+    conf->nchecked++;
+
+    if (conf->labels && conf->labels->nelts == classes) {
+        service->labels = conf->labels;
+        conf->nlabelled++;
+    }
+
+    if (conf->labels && conf->nlabelled == 0
+        && conf->nchecked == conf->services->nelts)
+    {
         ngx_log_error(NGX_LOG_EMERG, log, 0,
                       "infer_model \"%V\": the model has %uz classes, "
                       "but infer_labels names %ui",
@@ -352,7 +526,7 @@ ngx_http_infer_check_labels(ngx_http_infer_loc_conf_t *conf, ngx_log_t *log)
     }
 
     for (i = 0; i < classes; i++) {
-        label = ngx_http_infer_label(conf, i);
+        label = ngx_http_infer_label(service, i);
 
         if (ngx_http_infer_text_valid(&label) != NGX_OK) {
             ngx_log_error(NGX_LOG_EMERG, log, 0,
@@ -367,22 +541,22 @@ ngx_http_infer_check_labels(ngx_http_infer_loc_conf_t *conf, ngx_log_t *log)
 
 
 ngx_str_t
-ngx_http_infer_label(ngx_http_infer_loc_conf_t *conf, size_t class_id)
+ngx_http_infer_label(ngx_http_infer_service_t *service, size_t class_id)
 {
     ngx_str_t    label, *line;
     const char  *text;
 
     ngx_str_null(&label);
 
-    if (conf->labels) {
+    if (service->labels) {
 
-        if (class_id < conf->labels->nelts) {
-            line = conf->labels->elts;
+        if (class_id < service->labels->nelts) {
+            line = service->labels->elts;
             label = line[class_id];
         }
 
     } else {
-        text = infer_model_label(conf->endpoint->model->model, class_id);
+        text = infer_model_label(service->endpoint->model->model, class_id);
 
         if (text) {
             label.data = (u_char *) text;

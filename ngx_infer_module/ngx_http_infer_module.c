@@ -7,16 +7,6 @@
 #include "ngx_http_infer_module.h"
 
 
-/* an endpoint under a second name: see ngx_http_infer_add_error_page() */
-typedef struct {
-    ngx_str_t                    name;
-    ngx_http_core_srv_conf_t    *cscf;
-    ngx_http_core_loc_conf_t    *clcf;
-    ngx_array_t                 *error_pages;
-} ngx_http_infer_named_t;
-
-
-static ngx_int_t ngx_http_infer_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_infer_read_body(ngx_http_request_t *r);
 static void ngx_http_infer_body_handler(ngx_http_request_t *r);
 
@@ -24,20 +14,12 @@ static void *ngx_http_infer_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_infer_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
-static char *ngx_http_infer_init_endpoint(ngx_conf_t *cf,
+static ngx_int_t ngx_http_infer_copy_services(ngx_conf_t *cf,
+    ngx_http_infer_loc_conf_t *conf, ngx_http_infer_loc_conf_t *prev);
+static char *ngx_http_infer_init_location(ngx_conf_t *cf,
     ngx_http_infer_loc_conf_t *conf);
 static ngx_http_infer_pool_t *ngx_http_infer_add_pool(ngx_conf_t *cf,
     ngx_thread_pool_t *tp);
-static ngx_int_t ngx_http_infer_add_error_page(ngx_conf_t *cf,
-    ngx_http_infer_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
-static ngx_int_t ngx_http_infer_add_named_locations(ngx_conf_t *cf);
-static ngx_int_t ngx_http_infer_add_named_location(ngx_conf_t *cf,
-    ngx_http_infer_named_t *named);
-static char *ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static ngx_int_t ngx_http_infer_model_parameter(ngx_conf_t *cf,
-    ngx_http_infer_endpoint_t *ep, ngx_str_t *value);
-static void ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name);
 static char *ngx_http_infer_labels(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_infer_preprocess(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -52,6 +34,11 @@ static ngx_conf_num_bounds_t  ngx_http_infer_top_k_bounds = {
 
 
 static ngx_conf_num_bounds_t  ngx_http_infer_queue_bounds = {
+    ngx_conf_check_num_bounds, 1, 65535
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_infer_max_batch_bounds = {
     ngx_conf_check_num_bounds, 1, 65535
 };
 
@@ -133,9 +120,23 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       offsetof(ngx_http_infer_loc_conf_t, timeout),
       NULL },
 
+    { ngx_string("infer_max_batch"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, max_batch),
+      &ngx_http_infer_max_batch_bounds },
+
     { ngx_string("infer_metrics"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_infer_metrics,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("infer_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_infer_status,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -182,20 +183,27 @@ ngx_module_t  ngx_http_infer_module = {
 };
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_infer_handler(ngx_http_request_t *r)
 {
-    ngx_http_core_loc_conf_t   *clcf;
-    ngx_http_infer_loc_conf_t  *ilcf;
+    ngx_int_t                      rc;
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_infer_service_t      *service;
+    ngx_http_infer_loc_conf_t     *ilcf;
+    const ngx_http_infer_route_t  *route;
 
     ilcf = ngx_http_get_module_loc_conf(r, ngx_http_infer_module);
 
-    ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL,
-                                &ilcf->endpoint->name);
+    rc = ngx_http_infer_find_route(r, &route, &service);
 
-    if (ilcf->endpoint->version.len) {
-        ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL_VERSION,
-                                    &ilcf->endpoint->version);
+    if (rc == NGX_OK) {
+        ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL,
+                                    &service->endpoint->name);
+
+        if (service->endpoint->version.len) {
+            ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL_VERSION,
+                                        &service->endpoint->version);
+        }
     }
 
     if (r->internal && r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
@@ -213,22 +221,25 @@ ngx_http_infer_handler(ngx_http_request_t *r)
                                          "client_max_body_size");
     }
 
-    switch (r->method) {
+    if (rc != NGX_OK) {
+        return ngx_http_infer_send_error(r, NGX_HTTP_INFER_UNKNOWN_MODEL,
+                                         "no such model or route");
+    }
 
-    case NGX_HTTP_POST:
-        return ngx_http_infer_read_body(r);
-
-    case NGX_HTTP_GET:
-    case NGX_HTTP_HEAD:
-        return ngx_http_infer_send_description(r);
-
-    case NGX_HTTP_OPTIONS:
+    if (r->method == NGX_HTTP_OPTIONS) {
         return ngx_http_infer_send_options(r);
+    }
 
-    default:
+    if (!(r->method & route->methods)) {
         return ngx_http_infer_send_error(r, NGX_HTTP_INFER_METHOD,
                                          "method not allowed");
     }
+
+    if (r->method == NGX_HTTP_POST && route->run) {
+        return ngx_http_infer_read_body(r);
+    }
+
+    return route->answer(r, service);
 }
 
 
@@ -254,6 +265,12 @@ ngx_http_infer_read_body(ngx_http_request_t *r)
         return ngx_http_infer_send_error(r, NGX_HTTP_INFER_MALFORMED, reason);
     }
 
+    if (ngx_http_infer_json_size(r) == -2) {
+        return ngx_http_infer_send_error(r, NGX_HTTP_INFER_MALFORMED,
+                                         "Inference-Header-Content-Length is "
+                                         "no number");
+    }
+
     if (ngx_http_infer_get_ctx(r) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -271,17 +288,14 @@ ngx_http_infer_read_body(ngx_http_request_t *r)
 static void
 ngx_http_infer_body_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                   rc;
-    ngx_http_infer_loc_conf_t  *ilcf;
-
-    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_infer_module);
+    ngx_int_t  rc;
 
     if (ngx_http_infer_body_size(r) == 0) {
         rc = ngx_http_infer_send_error(r, NGX_HTTP_INFER_MALFORMED,
                                        "empty body");
 
     } else {
-        rc = ngx_http_infer_submit(r, ilcf);
+        rc = ngx_http_infer_submit(r);
 
         if (rc == NGX_DONE) {
             return;
@@ -346,10 +360,11 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     conf->endpoint = NULL;
+     *     conf->services = NULL;
+     *     conf->nchecked = 0;
+     *     conf->nlabelled = 0;
      *     conf->pool = NULL;
      *     conf->error_pages = NULL;
-     *     conf->preprocess = { 0 };
      */
 
     conf->labels = NGX_CONF_UNSET_PTR;
@@ -360,6 +375,7 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     conf->threads = NGX_CONF_UNSET_UINT;
     conf->max_pixels = NGX_CONF_UNSET_SIZE;
     conf->queue = NGX_CONF_UNSET_UINT;
+    conf->max_batch = NGX_CONF_UNSET_UINT;
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->ignore_client_abort = NGX_CONF_UNSET;
 
@@ -384,32 +400,68 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->threads, prev->threads, 1);
     ngx_conf_merge_size_value(conf->max_pixels, prev->max_pixels, 25000000);
     ngx_conf_merge_uint_value(conf->queue, prev->queue, 8);
+    ngx_conf_merge_uint_value(conf->max_batch, prev->max_batch, 32);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
     ngx_conf_merge_value(conf->ignore_client_abort,
                          prev->ignore_client_abort, 0);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->noname && conf->endpoint == NULL && prev->endpoint) {
+    if (clcf->noname && conf->services == NULL && prev->services) {
+
         /* "if" and "limit_except" inside of an endpoint */
-        conf->endpoint = prev->endpoint;
+
+        if (ngx_http_infer_copy_services(cf, conf, prev) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
         clcf->handler = ngx_http_infer_handler;
     }
 
-    if (conf->endpoint) {
-        return ngx_http_infer_init_endpoint(cf, conf);
+    if (conf->services) {
+        return ngx_http_infer_init_location(cf, conf);
     }
 
     return NGX_CONF_OK;
 }
 
 
-static char *
-ngx_http_infer_init_endpoint(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
+/* the same models, to be checked with the directives of an "if" */
+
+static ngx_int_t
+ngx_http_infer_copy_services(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf,
+    ngx_http_infer_loc_conf_t *prev)
 {
-    ngx_http_infer_model_t      *model;
-    ngx_http_core_loc_conf_t    *clcf;
-    ngx_http_infer_loc_conf_t  **location;
+    ngx_uint_t                 i;
+    ngx_http_infer_service_t  *from, *to;
+
+    conf->services = ngx_array_create(cf->pool, prev->services->nelts,
+                                      sizeof(ngx_http_infer_service_t));
+    if (conf->services == NULL) {
+        return NGX_ERROR;
+    }
+
+    from = prev->services->elts;
+
+    for (i = 0; i < prev->services->nelts; i++) {
+        to = ngx_array_push(conf->services);
+
+        ngx_memzero(to, sizeof(ngx_http_infer_service_t));
+
+        to->endpoint = from[i].endpoint;
+        to->conf = conf;
+    }
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_infer_init_location(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
+{
+    ngx_uint_t                 i;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_infer_service_t  *service;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -425,19 +477,13 @@ ngx_http_infer_init_endpoint(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    model = ngx_http_infer_add_model(cf, conf);
-    if (model == NULL) {
-        return NGX_CONF_ERROR;
+    service = conf->services->elts;
+
+    for (i = 0; i < conf->services->nelts; i++) {
+        if (ngx_http_infer_add_model(cf, &service[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
     }
-
-    location = ngx_array_push(&model->locations);
-    if (location == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    *location = conf;
-
-    model->threads = ngx_max(model->threads, conf->threads);
 
     if (ngx_http_infer_add_error_page(cf, conf, clcf) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -474,247 +520,6 @@ ngx_http_infer_add_pool(ngx_conf_t *cf, ngx_thread_pool_t *tp)
     *pools = pool;
 
     return pool;
-}
-
-
-/*
- * A body over client_max_body_size is refused by nginx itself, before or
- * after our handler has been called.  To answer in JSON and set variables,
- * the error page of an endpoint is the endpoint itself, under the name of a
- * named location.  (By its URI it would be refused again, for the same
- * Content-Length.)  The named one has the error pages of the configuration,
- * and so goes on to a page for 413 if there is one.
- */
-
-static ngx_int_t
-ngx_http_infer_add_error_page(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf,
-    ngx_http_core_loc_conf_t *clcf)
-{
-    u_char                      *name;
-    ngx_uint_t                   n;
-    ngx_array_t                 *pages;
-    ngx_http_err_page_t         *page;
-    ngx_http_infer_named_t      *named;
-    ngx_http_infer_main_conf_t  *imcf;
-
-    conf->error_pages = clcf->error_pages;
-
-    n = conf->error_pages ? conf->error_pages->nelts : 0;
-
-    imcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_infer_module);
-
-    pages = ngx_array_create(cf->pool, n + 1, sizeof(ngx_http_err_page_t));
-    named = ngx_array_push(&imcf->named);
-    name = ngx_pnalloc(cf->pool, sizeof("@infer:") + NGX_INT_T_LEN);
-
-    if (pages == NULL || named == NULL || name == NULL) {
-        return NGX_ERROR;
-    }
-
-    named->name.data = name;
-    named->name.len = ngx_sprintf(name, "@infer:%ui", imcf->named.nelts)
-                      - name;
-    named->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-    named->clcf = clcf;
-    named->error_pages = conf->error_pages;
-
-    page = ngx_array_push_n(pages, n + 1);
-
-    ngx_memzero(page, sizeof(ngx_http_err_page_t));
-
-    page->status = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
-    page->overwrite = -1;
-    page->value.value = named->name;
-
-    if (n) {
-        ngx_memcpy(page + 1, conf->error_pages->elts,
-                   n * sizeof(ngx_http_err_page_t));
-    }
-
-    clcf->error_pages = pages;
-
-    return NGX_OK;
-}
-
-
-/* once nginx has made its own tables of named locations */
-
-static ngx_int_t
-ngx_http_infer_add_named_locations(ngx_conf_t *cf)
-{
-    ngx_uint_t                    i;
-    ngx_http_infer_named_t       *named;
-    ngx_http_infer_main_conf_t   *imcf;
-
-    imcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_infer_module);
-    named = imcf->named.elts;
-
-    for (i = 0; i < imcf->named.nelts; i++) {
-        if (ngx_http_infer_add_named_location(cf, &named[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_infer_add_named_location(ngx_conf_t *cf,
-    ngx_http_infer_named_t *named)
-{
-    void                       **loc_conf;
-    ngx_uint_t                   n;
-    ngx_http_core_loc_conf_t    *clcf, **table;
-
-    clcf = ngx_palloc(cf->pool, sizeof(ngx_http_core_loc_conf_t));
-    loc_conf = ngx_palloc(cf->pool, ngx_http_max_module * sizeof(void *));
-
-    if (clcf == NULL || loc_conf == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(loc_conf, named->clcf->loc_conf,
-               ngx_http_max_module * sizeof(void *));
-
-    loc_conf[ngx_http_core_module.ctx_index] = clcf;
-
-    *clcf = *named->clcf;
-
-    clcf->name = named->name;
-    clcf->loc_conf = loc_conf;
-    clcf->error_pages = named->error_pages;
-
-    n = 0;
-
-    if (named->cscf->named_locations) {
-        while (named->cscf->named_locations[n]) {
-            n++;
-        }
-    }
-
-    table = ngx_palloc(cf->pool, (n + 2) * sizeof(ngx_http_core_loc_conf_t *));
-    if (table == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (n) {
-        ngx_memcpy(table, named->cscf->named_locations,
-                   n * sizeof(ngx_http_core_loc_conf_t *));
-    }
-
-    table[n] = clcf;
-    table[n + 1] = NULL;
-
-    named->cscf->named_locations = table;
-
-    return NGX_OK;
-}
-
-
-static char *
-ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_infer_loc_conf_t *ilcf = conf;
-
-    ngx_str_t                  *value;
-    ngx_uint_t                  i;
-    ngx_http_core_loc_conf_t   *clcf;
-    ngx_http_infer_endpoint_t  *ep;
-
-    if (ilcf->endpoint) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    ep = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_endpoint_t));
-    if (ep == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_queue_init(&ep->waiting);
-    ngx_http_infer_default_name(&value[1], &ep->name);
-
-    for (i = 2; i < cf->args->nelts; i++) {
-        if (ngx_http_infer_model_parameter(cf, ep, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    ep->file = value[1];
-    ep->conf_name = cf->conf_file->file.name;
-    ep->conf_line = cf->conf_file->line;
-
-    if (ngx_http_infer_add_stats(cf, ep) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    ilcf->endpoint = ep;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_infer_handler;
-
-    return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_infer_model_parameter(ngx_conf_t *cf, ngx_http_infer_endpoint_t *ep,
-    ngx_str_t *value)
-{
-    ngx_str_t  *text;
-
-    if (ngx_strncmp(value->data, "name=", 5) == 0) {
-        text = &ep->name;
-        text->data = value->data + 5;
-        text->len = value->len - 5;
-
-    } else if (ngx_strncmp(value->data, "version=", 8) == 0) {
-        text = &ep->version;
-        text->data = value->data + 8;
-        text->len = value->len - 8;
-
-    } else {
-        text = NULL;
-    }
-
-    if (text == NULL || text->len == 0
-        || ngx_http_infer_text_valid(text) != NGX_OK)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\"", value);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/* the file's name without its directories and suffix */
-
-static void
-ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name)
-{
-    u_char  *p, *last;
-
-    last = path->data + path->len;
-    p = last;
-
-    while (p > path->data && p[-1] != '/') {
-        p--;
-    }
-
-    name->data = p;
-    name->len = last - p;
-
-    for (p = last - 1; p > name->data; p--) {
-
-        if (*p == '.') {
-            name->len = p - name->data;
-            return;
-        }
-    }
 }
 
 

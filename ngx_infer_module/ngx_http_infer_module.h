@@ -3,11 +3,16 @@
  * ngx_http_infer_module: a neural network as the content of a location.
  *
  * The master builds every model in a shared zone of its own before it forks
- * (model.c).  A request's body is read by nginx (body.c); a task then holds
- * all that the computation needs and is given to a thread pool (task.c), so
- * that a request may end at any moment without waiting for its thread.  Back
- * on the event loop the answer is written (response.c) and the variables are
- * set (variables.c).  Idle threads may help with a computation (threads.c).
+ * (model.c).  A request's URI says what is asked of which model (routes.c);
+ * its body is read by nginx (body.c); a task then holds all that the
+ * computation needs and is given to a thread pool (task.c), so that a request
+ * may end at any moment without waiting for its thread.  Back on the event
+ * loop the answer is written (response.c) and the variables are set
+ * (variables.c).  Idle threads may help with a computation (threads.c).
+ *
+ * In the thread an image is classified (image.c), or tensors are read from the
+ * body, run and written (tensors.c) as a protocol wants them (kserve.c,
+ * tfserving.c, torchserve.c), in JSON (json.c) or binary.
  */
 
 #ifndef _NGX_HTTP_INFER_MODULE_H_INCLUDED_
@@ -25,22 +30,27 @@
 #include <ngx_thread_pool.h>
 
 #include <infer.h>
+#include <jansson.h>
+#include <math.h>
 
 
 /* RFC 2046: a boundary has 1 to 70 characters */
 #define NGX_HTTP_INFER_BOUNDARY_LEN  70
 
 
+typedef struct ngx_http_infer_loc_conf_s   ngx_http_infer_loc_conf_t;
 typedef struct ngx_http_infer_ctx_s        ngx_http_infer_ctx_t;
 typedef struct ngx_http_infer_task_s       ngx_http_infer_task_t;
 typedef struct ngx_http_infer_workspace_s  ngx_http_infer_workspace_t;
 typedef struct ngx_http_infer_crew_s       ngx_http_infer_crew_t;
+typedef struct ngx_http_infer_route_s      ngx_http_infer_route_t;
 
 
 /* how a request can end; ngx_http_infer_reasons[] has status and name */
 typedef enum {
     NGX_HTTP_INFER_OK = 0,
     NGX_HTTP_INFER_MALFORMED,
+    NGX_HTTP_INFER_UNKNOWN_MODEL,
     NGX_HTTP_INFER_METHOD,
     NGX_HTTP_INFER_LENGTH,
     NGX_HTTP_INFER_BODY_SIZE,
@@ -101,6 +111,7 @@ typedef struct {
 typedef struct {
     ngx_atomic_t                 outcome[NGX_HTTP_INFER_REASONS];
     ngx_http_infer_histogram_t   phase[NGX_HTTP_INFER_PHASES];
+    ngx_atomic_t                 inferences;  /* images or rows of a batch */
     ngx_atomic_t                 last;        /* Unix time, milliseconds */
     ngx_http_infer_load_t        load[NGX_HTTP_INFER_MAX_WORKERS];
 
@@ -122,7 +133,7 @@ typedef struct {
     infer_load_options_t         options;
     size_t                       size;        /* of its memory in the zone */
     infer_model_t               *model;       /* in the zone, read-only */
-    ngx_array_t                  locations;   /* ngx_http_infer_loc_conf_t * */
+    ngx_array_t                  services;    /* ngx_http_infer_service_t * */
     ngx_uint_t                   threads;     /* the most of a location */
 
     /* of this worker: idle sessions, the last used first */
@@ -158,16 +169,41 @@ typedef struct {
 } ngx_http_infer_endpoint_t;
 
 
+/* an endpoint under a second name: see error_page.c */
 typedef struct {
-    ngx_array_t                  named;       /* see module.c */
+    ngx_str_t                    name;
+    ngx_http_core_srv_conf_t    *cscf;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_array_t                 *error_pages;
+} ngx_http_infer_named_t;
+
+
+typedef struct {
+    ngx_array_t                  named;       /* ngx_http_infer_named_t */
     ngx_array_t                  pools;       /* ngx_http_infer_pool_t * */
     ngx_array_t                  endpoints;   /* ngx_http_infer_endpoint_t * */
     ngx_shm_zone_t              *workers;     /* see stats.c */
 } ngx_http_infer_main_conf_t;
 
 
+/* a model as a location serves it */
 typedef struct {
-    ngx_http_infer_endpoint_t   *endpoint;    /* NULL: not ours */
+    ngx_http_infer_endpoint_t   *endpoint;
+    ngx_http_infer_loc_conf_t   *conf;        /* of the location */
+    ngx_array_t                 *labels;      /* ngx_str_t; NULL: the model's */
+
+    /* the model's preprocessing with the location's settings, and checked */
+    infer_preprocess_t           preprocess;
+    u_char                      *no_image;    /* why it takes no images, or
+                                                 NULL */
+} ngx_http_infer_service_t;
+
+
+struct ngx_http_infer_loc_conf_s {
+    ngx_array_t                 *services;    /* ngx_http_infer_service_t;
+                                                 NULL: not ours */
+    ngx_uint_t                   nchecked;    /* services that have a model */
+    ngx_uint_t                   nlabelled;   /* those that labels fit */
     ngx_array_t                 *labels;      /* ngx_str_t; NULL: no file */
     ngx_array_t                 *settings;    /* ngx_str_t; infer_preprocess */
     ngx_uint_t                   top_k;
@@ -179,12 +215,10 @@ typedef struct {
     ngx_uint_t                   queue;
     ngx_msec_t                   timeout;
     ngx_flag_t                   ignore_client_abort;
+    ngx_uint_t                   max_batch;
     ngx_array_t                 *error_pages; /* ngx_http_err_page_t; the
                                                  user's */
-
-    /* the model's preprocessing with the settings applied, and checked */
-    infer_preprocess_t           preprocess;
-} ngx_http_infer_loc_conf_t;
+};
 
 
 /*
@@ -194,8 +228,12 @@ typedef struct {
  */
 struct ngx_http_infer_task_s {
     ngx_thread_task_t            thread;
-    ngx_http_infer_loc_conf_t   *conf;
+    ngx_http_infer_service_t    *service;
+    const ngx_http_infer_route_t
+                                *route;
     ngx_http_infer_crew_t       *crew;        /* NULL: infer_threads 1 */
+    const infer_parallel_t      *parallel;    /* of the crew, once started */
+    ngx_uint_t                   started_crew;
 
     /* event loop only */
     ngx_http_infer_ctx_t        *ctx;
@@ -216,16 +254,33 @@ struct ngx_http_infer_task_s {
     size_t                       boundary_len;
     u_char                       boundary[NGX_HTTP_INFER_BOUNDARY_LEN];
 
-    /* the outcome: ntop classes, or another reason and err */
+    /* Inference-Header-Content-Length, or -1 */
+    off_t                        json_size;
+    ngx_uint_t                   json;        /* application/json */
+
+    /* the outcome: classes or an answer, or another reason and err */
     ngx_http_infer_reason_e      reason;
     infer_error_t                err;
+    ngx_pool_t                  *pool;        /* of the answer, or NULL */
+    ngx_str_t                    answer;
+    off_t                        answer_json; /* bytes of JSON before binary
+                                                 tensors, or -1 */
+    size_t                       batch;       /* images or rows run */
 
-    /* nanoseconds, monotonic; 0: it did not come that far */
+    uint64_t                     admitted;    /* as in the context */
+
+    /* nanoseconds that images or tensors of the request took; 0: none */
+    uint64_t                     decoding;
+    uint64_t                     preprocessing;
+
+    /* nanoseconds, monotonic, as if all were decoded, then preprocessed, then
+       run; 0: it did not come that far */
     uint64_t                     started;
     uint64_t                     decoded;
     uint64_t                     preprocessed;
     uint64_t                     finished;
-    size_t                       ntop;
+    size_t                       ntop;        /* 0: tensors, no class */
+    size_t                       maxtop;
     infer_class_t               *top;
 };
 
@@ -233,7 +288,9 @@ struct ngx_http_infer_task_s {
 /* a request from its header to its end */
 struct ngx_http_infer_ctx_s {
     ngx_http_request_t          *request;
-    ngx_http_infer_loc_conf_t   *conf;
+    ngx_http_infer_service_t    *service;
+    const ngx_http_infer_route_t
+                                *route;
     ngx_event_t                  timer;       /* infer_timeout */
     uint64_t                     arrived;     /* nanoseconds, monotonic */
     uint64_t                     admitted;
@@ -261,21 +318,72 @@ typedef enum {
 extern ngx_module_t  ngx_http_infer_module;
 
 
+/* module.c: the content handler of a location with models */
+ngx_int_t ngx_http_infer_handler(ngx_http_request_t *r);
+
+
 /* model.c: configuration time; errors are logged in full */
 
+/* infer_model */
+char *ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 /*
- * The model of a location whose directives are merged, and the zone it is
- * going to be built in.  NULL on error, which names the line of infer_model.
+ * The model of a service whose location's directives are merged, and the zone
+ * it is going to be built in.  NGX_ERROR names the line of infer_model.
  */
-ngx_http_infer_model_t *ngx_http_infer_add_model(ngx_conf_t *cf,
-    ngx_http_infer_loc_conf_t *conf);
+ngx_int_t ngx_http_infer_add_model(ngx_conf_t *cf,
+    ngx_http_infer_service_t *service);
 
 /* A label for each line of a file.  NULL on error. */
 ngx_array_t *ngx_http_infer_read_labels(ngx_conf_t *cf, ngx_str_t *file);
 
 /* The label of a class; len 0 where it has none. */
-ngx_str_t ngx_http_infer_label(ngx_http_infer_loc_conf_t *conf,
+ngx_str_t ngx_http_infer_label(ngx_http_infer_service_t *service,
     size_t class_id);
+
+
+/* error_page.c */
+
+/* Our own page for 413 goes before the user's. */
+ngx_int_t ngx_http_infer_add_error_page(ngx_conf_t *cf,
+    ngx_http_infer_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
+
+/* Postconfiguration. */
+ngx_int_t ngx_http_infer_add_named_locations(ngx_conf_t *cf);
+
+
+/* routes.c */
+
+/* What a URI asks for; which model it means is the service's business. */
+struct ngx_http_infer_route_s {
+    const char                  *pattern;     /* NULL: the plain route */
+    ngx_uint_t                   methods;     /* besides OPTIONS */
+    const char                  *allow;
+
+    /* answers GET, HEAD, and POST where there is no run */
+    ngx_int_t                  (*answer)(ngx_http_request_t *r,
+                                         ngx_http_infer_service_t *service);
+
+    /* in the thread, answers POST: sets the outcome of the task */
+    void                       (*run)(ngx_http_infer_task_t *task);
+};
+
+/*
+ * The route of a request and the service it names, or the first of the
+ * location.  NGX_OK, or NGX_DECLINED where there is no such route or model
+ * (*route is the plain one, *service the first).
+ */
+ngx_int_t ngx_http_infer_find_route(ngx_http_request_t *r,
+    const ngx_http_infer_route_t **route, ngx_http_infer_service_t **service);
+
+/* The version that clients see: "1" where infer_model names none. */
+ngx_str_t ngx_http_infer_version(ngx_http_infer_endpoint_t *ep);
+
+ngx_uint_t ngx_http_infer_same(ngx_str_t *one, ngx_str_t *two);
+
+/* The first service with this name, and this version unless it is empty. */
+ngx_http_infer_service_t *ngx_http_infer_find_service(
+    ngx_http_infer_loc_conf_t *conf, ngx_str_t *name, ngx_str_t *version);
 
 
 /* body.c */
@@ -285,6 +393,9 @@ ngx_int_t ngx_http_infer_body_type(ngx_http_request_t *r,
     ngx_str_t *boundary, const char **reason);
 
 off_t ngx_http_infer_body_size(ngx_http_request_t *r);
+
+/* Whether Content-Type says so. */
+ngx_uint_t ngx_http_infer_body_is_json(ngx_http_request_t *r);
 
 /* Gives the task a body of its own.  NGX_OK or NGX_ERROR, logged. */
 ngx_int_t ngx_http_infer_body_take(ngx_http_request_t *r,
@@ -297,6 +408,12 @@ ngx_int_t ngx_http_infer_body_take(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_infer_body_image(ngx_http_infer_task_t *task,
     ngx_str_t *image);
+
+/* In the thread: reads what is in a file; NGX_ERROR as above. */
+ngx_int_t ngx_http_infer_body_read(ngx_http_infer_task_t *task);
+
+/* A header that holds a number of bytes; -1: there is none, -2: no number. */
+off_t ngx_http_infer_json_size(ngx_http_request_t *r);
 
 
 /* multipart.c: no nginx request, no memory but the data it is given */
@@ -318,6 +435,12 @@ ngx_int_t ngx_http_infer_multipart_find(ngx_str_t *body, ngx_str_t *boundary,
 /* The context of a request, made at its first use; NULL: no memory. */
 ngx_http_infer_ctx_t *ngx_http_infer_get_ctx(ngx_http_request_t *r);
 
+/* In the thread: a session nobody else uses.  NULL: the task has failed. */
+ngx_http_infer_workspace_t *ngx_http_infer_get_workspace(
+    ngx_http_infer_task_t *task);
+void ngx_http_infer_put_workspace(ngx_http_infer_task_t *task,
+    ngx_http_infer_workspace_t *ws);
+
 /* A pool cleanup: frees the sessions of an ngx_http_infer_model_t. */
 void ngx_http_infer_free_workspaces(void *data);
 
@@ -325,8 +448,15 @@ void ngx_http_infer_free_workspaces(void *data);
  * Starts the request or puts it in the queue: NGX_DONE, it will be finalized
  * later; else the code to finalize it with.
  */
-ngx_int_t ngx_http_infer_submit(ngx_http_request_t *r,
-    ngx_http_infer_loc_conf_t *conf);
+ngx_int_t ngx_http_infer_submit(ngx_http_request_t *r);
+
+/* In the thread, any number of times: runs a session, with what help there
+   is. */
+void ngx_http_infer_compute(ngx_http_infer_task_t *task,
+    infer_session_t *session);
+
+/* In the thread: the prediction is complete, what follows is the answer. */
+void ngx_http_infer_task_finish(ngx_http_infer_task_t *task);
 
 /* In the thread: the outcome is an error. */
 void ngx_http_infer_task_fail(ngx_http_infer_task_t *task,
@@ -334,6 +464,62 @@ void ngx_http_infer_task_fail(ngx_http_infer_task_t *task,
 
 /* Nanoseconds, monotonic. */
 uint64_t ngx_http_infer_now(void);
+
+
+/* kserve.c, kserve_info.c */
+void ngx_http_infer_kserve_run(ngx_http_infer_task_t *task);
+const char *ngx_http_infer_kserve_datatype(infer_dtype_t dtype);
+
+/* What the model was exported as: "onnx", "torchscript", "tflite". */
+const char *ngx_http_infer_format(ngx_http_infer_endpoint_t *ep);
+
+ngx_int_t ngx_http_infer_kserve_server(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+ngx_int_t ngx_http_infer_kserve_live(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+ngx_int_t ngx_http_infer_kserve_ready(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+ngx_int_t ngx_http_infer_kserve_model_ready(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+ngx_int_t ngx_http_infer_kserve_model(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+ngx_int_t ngx_http_infer_kserve_config(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+ngx_int_t ngx_http_infer_kserve_stats(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+ngx_int_t ngx_http_infer_kserve_index(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+
+
+/* tfserving.c */
+void ngx_http_infer_tfs_run(ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_tfs_status(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+ngx_int_t ngx_http_infer_tfs_metadata(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+
+
+/* torchserve.c */
+void ngx_http_infer_torch_run(ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_torch_ping(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+
+
+/* status.c: infer_status */
+char *ngx_http_infer_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
+/* image.c: in the thread */
+
+/* The plain route: an image, or JSON as TensorFlow Serving knows it. */
+void ngx_http_infer_run_plain(ngx_http_infer_task_t *task);
+
+/* Classifies an image: the k best are in the task.  k <= task->maxtop. */
+ngx_int_t ngx_http_infer_classify(ngx_http_infer_task_t *task, size_t k);
+
+/* Makes an image the input of a session.  NGX_ERROR: the task has failed. */
+ngx_int_t ngx_http_infer_set_image(ngx_http_infer_task_t *task,
+    ngx_str_t *data, infer_session_t *session);
 
 
 /* threads.c */
@@ -360,8 +546,19 @@ void ngx_http_infer_end_crew(ngx_http_infer_crew_t *crew);
 
 ngx_int_t ngx_http_infer_send_result(ngx_http_request_t *r,
     ngx_http_infer_task_t *task);
-ngx_int_t ngx_http_infer_send_description(ngx_http_request_t *r);
+ngx_int_t ngx_http_infer_send_description(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
 ngx_int_t ngx_http_infer_send_options(ngx_http_request_t *r);
+
+/* Takes root over.  A NULL in it or for it is a lack of memory. */
+ngx_int_t ngx_http_infer_send_json(ngx_http_request_t *r, ngx_uint_t status,
+    json_t *root);
+
+/* Names in a model file may hold anything: what is not UTF-8 becomes "?". */
+json_t *ngx_http_infer_json_string(ngx_str_t *text);
+
+/* Whether the worker takes new requests. */
+ngx_uint_t ngx_http_infer_is_ready(void);
 
 /* An error_page of the configuration for the reason's status goes first. */
 ngx_int_t ngx_http_infer_send_error(ngx_http_request_t *r,

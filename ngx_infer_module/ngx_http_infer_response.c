@@ -7,15 +7,14 @@
 
 #include "ngx_http_infer_module.h"
 
-#include <jansson.h>
-
 
 /* nine digits tell any two floats apart */
 #define NGX_HTTP_INFER_JSON_FLAGS  JSON_REAL_PRECISION(9)
 
 
-static ngx_int_t ngx_http_infer_send_json(ngx_http_request_t *r,
-    ngx_uint_t status, json_t *root);
+static ngx_int_t ngx_http_infer_send_answer(ngx_http_request_t *r,
+    ngx_http_infer_task_t *task);
+static void ngx_http_infer_free_answer(void *data);
 static ngx_uint_t ngx_http_infer_has_error_page(ngx_http_request_t *r,
     ngx_uint_t status);
 static ngx_int_t ngx_http_infer_set_error(ngx_http_request_t *r,
@@ -23,7 +22,7 @@ static ngx_int_t ngx_http_infer_set_error(ngx_http_request_t *r,
 static ngx_int_t ngx_http_infer_add_header(ngx_http_request_t *r,
     const char *name, const char *value);
 static ngx_int_t ngx_http_infer_allow(ngx_http_request_t *r);
-static json_t *ngx_http_infer_json_class(ngx_http_infer_loc_conf_t *conf,
+static json_t *ngx_http_infer_json_class(ngx_http_infer_service_t *service,
     infer_class_t *top);
 static json_t *ngx_http_infer_json_top(ngx_http_infer_task_t *task);
 static json_t *ngx_http_infer_json_ports(const infer_model_t *model,
@@ -32,7 +31,6 @@ static json_t *ngx_http_infer_json_ports(const infer_model_t *model,
 static json_t *ngx_http_infer_json_port(infer_port_t *port);
 static void ngx_http_infer_json_model(json_t *root,
     ngx_http_infer_endpoint_t *ep);
-static json_t *ngx_http_infer_json_string(ngx_str_t *text);
 
 
 ngx_int_t
@@ -40,11 +38,15 @@ ngx_http_infer_send_result(ngx_http_request_t *r, ngx_http_infer_task_t *task)
 {
     json_t  *root;
 
-    root = ngx_http_infer_json_class(task->conf, &task->top[0]);
+    if (task->answer.data) {
+        return ngx_http_infer_send_answer(r, task);
+    }
 
-    ngx_http_infer_json_model(root, task->conf->endpoint);
+    root = ngx_http_infer_json_class(task->service, &task->top[0]);
 
-    if (task->conf->top_k) {
+    ngx_http_infer_json_model(root, task->service->endpoint);
+
+    if (task->service->conf->top_k) {
         json_object_set_new(root, "top", ngx_http_infer_json_top(task));
     }
 
@@ -52,19 +54,81 @@ ngx_http_infer_send_result(ngx_http_request_t *r, ngx_http_infer_task_t *task)
 }
 
 
-ngx_int_t
-ngx_http_infer_send_description(ngx_http_request_t *r)
-{
-    json_t                     *root;
-    const infer_model_t        *model;
-    ngx_http_infer_loc_conf_t  *ilcf;
+/* the request takes the answer's memory over */
 
-    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_infer_module);
-    model = ilcf->endpoint->model->model;
+static ngx_int_t
+ngx_http_infer_send_answer(ngx_http_request_t *r, ngx_http_infer_task_t *task)
+{
+    u_char                    *p;
+    ngx_str_t                  type;
+    ngx_pool_cleanup_t        *cln;
+    ngx_http_complex_value_t   cv;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_infer_free_answer;
+    cln->data = task->pool;
+    task->pool = NULL;
+
+    ngx_str_set(&type, "application/json");
+
+    if (task->answer_json >= 0) {
+        ngx_str_set(&type, "application/octet-stream");
+
+        p = ngx_pnalloc(r->pool, NGX_OFF_T_LEN + 1);
+        if (p == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        *ngx_sprintf(p, "%O", task->answer_json) = '\0';
+
+        if (ngx_http_infer_add_header(r, "Inference-Header-Content-Length",
+                                      (char *) p)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
+
+    cv.value = task->answer;
+
+    return ngx_http_send_response(r, NGX_HTTP_OK, &type, &cv);
+}
+
+
+static void
+ngx_http_infer_free_answer(void *data)
+{
+    ngx_destroy_pool(data);
+}
+
+
+ngx_uint_t
+ngx_http_infer_is_ready(void)
+{
+    /* models are loaded and tested before there are workers */
+
+    return !ngx_exiting && !ngx_quit && !ngx_terminate;
+}
+
+
+ngx_int_t
+ngx_http_infer_send_description(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service)
+{
+    json_t               *root;
+    const infer_model_t  *model;
+
+    model = service->endpoint->model->model;
 
     root = json_object();
 
-    ngx_http_infer_json_model(root, ilcf->endpoint);
+    ngx_http_infer_json_model(root, service->endpoint);
 
     json_object_set_new(root, "inputs",
                         ngx_http_infer_json_ports(model,
@@ -149,9 +213,7 @@ ngx_http_infer_send_error(ngx_http_request_t *r,
 }
 
 
-/* Takes root over.  A NULL in it or for it is a lack of memory. */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_infer_send_json(ngx_http_request_t *r, ngx_uint_t status,
     json_t *root)
 {
@@ -267,12 +329,18 @@ ngx_http_infer_add_header(ngx_http_request_t *r, const char *name,
 static ngx_int_t
 ngx_http_infer_allow(ngx_http_request_t *r)
 {
-    return ngx_http_infer_add_header(r, "Allow", "GET, HEAD, POST, OPTIONS");
+    ngx_http_infer_service_t      *service;
+    const ngx_http_infer_route_t  *route;
+
+    (void) ngx_http_infer_find_route(r, &route, &service);
+
+    return ngx_http_infer_add_header(r, "Allow", route->allow);
 }
 
 
 static json_t *
-ngx_http_infer_json_class(ngx_http_infer_loc_conf_t *conf, infer_class_t *top)
+ngx_http_infer_json_class(ngx_http_infer_service_t *service,
+    infer_class_t *top)
 {
     json_t     *object;
     ngx_str_t   label;
@@ -281,7 +349,7 @@ ngx_http_infer_json_class(ngx_http_infer_loc_conf_t *conf, infer_class_t *top)
 
     json_object_set_new(object, "class", json_integer(top->class_id));
 
-    label = ngx_http_infer_label(conf, top->class_id);
+    label = ngx_http_infer_label(service, top->class_id);
 
     if (label.len) {
         json_object_set_new(object, "label",
@@ -304,7 +372,7 @@ ngx_http_infer_json_top(ngx_http_infer_task_t *task)
 
     for (i = 0; i < task->ntop; i++) {
         json_array_append_new(array,
-                              ngx_http_infer_json_class(task->conf,
+                              ngx_http_infer_json_class(task->service,
                                                         &task->top[i]));
     }
 
@@ -371,9 +439,7 @@ ngx_http_infer_json_model(json_t *root, ngx_http_infer_endpoint_t *ep)
 }
 
 
-/* Names in a model file may hold anything: what is not UTF-8 becomes "?". */
-
-static json_t *
+json_t *
 ngx_http_infer_json_string(ngx_str_t *text)
 {
     char    *copy;

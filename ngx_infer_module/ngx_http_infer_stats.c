@@ -38,6 +38,7 @@ static void ngx_http_infer_observe(ngx_http_infer_stats_t *stats,
 const ngx_http_infer_reason_t  ngx_http_infer_reasons[] = {
     { NGX_HTTP_OK, "ok" },
     { NGX_HTTP_BAD_REQUEST, "malformed" },
+    { NGX_HTTP_NOT_FOUND, "unknown_model" },
     { NGX_HTTP_NOT_ALLOWED, "method" },
     { NGX_HTTP_LENGTH_REQUIRED, "length_required" },
     { NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, "body_too_large" },
@@ -236,7 +237,7 @@ ngx_http_infer_count(ngx_http_infer_ctx_t *ctx,
 
     ctx->answered = ngx_http_infer_now();
 
-    stats = ctx->conf->endpoint->stats->data;
+    stats = ctx->service->endpoint->stats->data;
 
     (void) ngx_atomic_fetch_add(&stats->outcome[reason], 1);
 
@@ -254,7 +255,7 @@ ngx_http_infer_count_task(ngx_http_infer_ctx_t *ctx,
     size_t                   id;
     ngx_http_infer_stats_t  *stats;
 
-    stats = task->conf->endpoint->stats->data;
+    stats = task->service->endpoint->stats->data;
 
     ngx_http_infer_observe(stats, NGX_HTTP_INFER_RECEIVE, ctx->arrived,
                            ctx->admitted);
@@ -267,7 +268,13 @@ ngx_http_infer_count_task(ngx_http_infer_ctx_t *ctx,
     ngx_http_infer_observe(stats, NGX_HTTP_INFER_INFER, task->preprocessed,
                            task->finished);
 
-    if (task->reason == NGX_HTTP_INFER_OK) {
+    if (task->reason != NGX_HTTP_INFER_OK) {
+        return;
+    }
+
+    (void) ngx_atomic_fetch_add(&stats->inferences, task->batch);
+
+    if (task->ntop) {
         id = ngx_min(task->top[0].class_id, NGX_HTTP_INFER_CLASSES - 1);
         (void) ngx_atomic_fetch_add(&stats->class[id], 1);
     }
@@ -277,7 +284,7 @@ ngx_http_infer_count_task(ngx_http_infer_ctx_t *ctx,
 void
 ngx_http_infer_count_response(ngx_http_infer_ctx_t *ctx)
 {
-    ngx_http_infer_observe(ctx->conf->endpoint->stats->data,
+    ngx_http_infer_observe(ctx->service->endpoint->stats->data,
                            NGX_HTTP_INFER_RESPOND, ctx->answered,
                            ngx_http_infer_now());
 }

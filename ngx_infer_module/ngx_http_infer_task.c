@@ -27,17 +27,6 @@ static void ngx_http_infer_cleanup(void *data);
 static void ngx_http_infer_finish(ngx_http_request_t *r, ngx_int_t rc);
 
 static void ngx_http_infer_task_handler(void *data, ngx_log_t *log);
-static void ngx_http_infer_task_run(ngx_http_infer_task_t *task);
-static void ngx_http_infer_task_classify(ngx_http_infer_task_t *task,
-    const infer_image_t *img);
-static void ngx_http_infer_task_compute(ngx_http_infer_task_t *task,
-    infer_session_t *session);
-static ngx_http_infer_reason_e ngx_http_infer_image_reason(
-    infer_image_status_t status);
-static ngx_http_infer_workspace_t *ngx_http_infer_get_workspace(
-    ngx_http_infer_model_t *model, infer_error_t *err);
-static void ngx_http_infer_put_workspace(ngx_http_infer_model_t *model,
-    ngx_http_infer_workspace_t *ws);
 
 
 /*
@@ -76,7 +65,8 @@ ngx_http_infer_get_ctx(ngx_http_request_t *r)
     cln->data = ctx;
 
     ctx->request = r;
-    ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_infer_module);
+    (void) ngx_http_infer_find_route(r, &ctx->route, &ctx->service);
+
     ctx->arrived = ngx_http_infer_now();
 
     ctx->timer.handler = ngx_http_infer_timeout;
@@ -88,21 +78,23 @@ ngx_http_infer_get_ctx(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_infer_submit(ngx_http_request_t *r, ngx_http_infer_loc_conf_t *conf)
+ngx_http_infer_submit(ngx_http_request_t *r)
 {
     ngx_http_infer_ctx_t       *ctx;
+    ngx_http_infer_loc_conf_t  *conf;
     ngx_http_infer_endpoint_t  *ep;
-
-    ep = conf->endpoint;
-
-    if (ep->nrunning >= conf->queue && ep->nwaiting >= conf->queue) {
-        return ngx_http_infer_send_error(r, NGX_HTTP_INFER_QUEUE_FULL,
-                                         "too many requests in the queue");
-    }
 
     ctx = ngx_http_infer_get_ctx(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ep = ctx->service->endpoint;
+    conf = ctx->service->conf;
+
+    if (ep->nrunning >= conf->queue && ep->nwaiting >= conf->queue) {
+        return ngx_http_infer_send_error(r, NGX_HTTP_INFER_QUEUE_FULL,
+                                         "too many requests in the queue");
     }
 
     ctx->admitted = ngx_http_infer_now();
@@ -168,7 +160,7 @@ ngx_http_infer_start(ngx_http_infer_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    pool = ctx->conf->pool;
+    pool = ctx->service->conf->pool;
 
     (void) ngx_atomic_fetch_add(&pool->waiting, 1);
 
@@ -179,7 +171,7 @@ ngx_http_infer_start(ngx_http_infer_ctx_t *ctx)
     }
 
     ctx->task = task;
-    ngx_http_infer_count_load(ctx->conf->endpoint, 0, 1);
+    ngx_http_infer_count_load(ctx->service->endpoint, 0, 1);
 
     return NGX_OK;
 }
@@ -197,7 +189,7 @@ ngx_http_infer_start_waiting(ngx_http_infer_endpoint_t *ep)
         q = ngx_queue_head(&ep->waiting);
         ctx = ngx_queue_data(q, ngx_http_infer_ctx_t, queue);
 
-        if (ep->nrunning >= ctx->conf->queue) {
+        if (ep->nrunning >= ctx->service->conf->queue) {
             return;
         }
 
@@ -229,9 +221,9 @@ ngx_http_infer_create_task(ngx_http_infer_ctx_t *ctx)
 
     r = ctx->request;
 
-    /* there is a class to tell even if no "top" is asked for */
+    /* TorchServe tells five classes */
 
-    ntop = ngx_max(ctx->conf->top_k, 1);
+    ntop = ngx_max(ctx->service->conf->top_k, 5);
 
     task = ngx_calloc(sizeof(ngx_http_infer_task_t)
                       + ntop * sizeof(infer_class_t), r->connection->log);
@@ -244,10 +236,15 @@ ngx_http_infer_create_task(ngx_http_infer_ctx_t *ctx)
     task->thread.event.data = task;
     task->thread.event.handler = ngx_http_infer_task_done;
 
-    task->conf = ctx->conf;
+    task->service = ctx->service;
+    task->route = ctx->route;
     task->ctx = ctx;
     task->fd = NGX_INVALID_FILE;
-    task->ntop = ntop;
+    task->maxtop = ntop;
+    task->admitted = ctx->admitted;
+    task->json_size = ngx_http_infer_json_size(r);
+    task->json = ngx_http_infer_body_is_json(r);
+    task->answer_json = -1;
     task->top = (infer_class_t *) (task + 1);
 
     /* it was valid before the body was read */
@@ -262,9 +259,9 @@ ngx_http_infer_create_task(ngx_http_infer_ctx_t *ctx)
         return NULL;
     }
 
-    if (task->conf->threads > 1) {
-        task->crew = ngx_http_infer_create_crew(task->conf->pool,
-                                                task->conf->threads,
+    if (task->service->conf->threads > 1) {
+        task->crew = ngx_http_infer_create_crew(task->service->conf->pool,
+                                                task->service->conf->threads,
                                                 r->connection->log);
         if (task->crew == NULL) {
             ngx_http_infer_free_task(task);
@@ -291,6 +288,10 @@ ngx_http_infer_free_task(ngx_http_infer_task_t *task)
         ngx_http_infer_free_crew(task->crew);
     }
 
+    if (task->pool) {
+        ngx_destroy_pool(task->pool);
+    }
+
     ngx_free(task);
 }
 
@@ -307,7 +308,7 @@ ngx_http_infer_task_done(ngx_event_t *ev)
     ngx_http_infer_endpoint_t  *ep;
 
     task = ev->data;
-    ep = task->conf->endpoint;
+    ep = task->service->endpoint;
 
     ngx_http_infer_count_load(ep, 0, -1);
 
@@ -333,6 +334,10 @@ ngx_http_infer_task_done(ngx_event_t *ev)
     ngx_http_infer_detach(ctx);
     ngx_http_infer_count(ctx, task->reason);
     ngx_http_infer_count_task(ctx, task);
+
+    /* to write the answer is to respond, also in the thread */
+
+    ctx->answered = task->finished;
 
     rc = ngx_http_infer_set_result_variables(r, ctx, task);
 
@@ -384,7 +389,7 @@ ngx_http_infer_detach(ngx_http_infer_ctx_t *ctx)
 
     if (ctx->waiting) {
         ngx_queue_remove(&ctx->queue);
-        ngx_http_infer_count_load(ctx->conf->endpoint, -1, 0);
+        ngx_http_infer_count_load(ctx->service->endpoint, -1, 0);
         ctx->waiting = 0;
     }
 
@@ -437,114 +442,52 @@ ngx_http_infer_task_handler(void *data, ngx_log_t *log)
 {
     ngx_http_infer_task_t *task = data;
 
-    (void) ngx_atomic_fetch_add(&task->conf->pool->waiting, -1);
+    (void) ngx_atomic_fetch_add(&task->service->conf->pool->waiting, -1);
 
     task->started = ngx_http_infer_now();
 
     /* a worker that exits at once waits for its threads, but for no answer */
 
     if (!task->cancelled && !ngx_terminate) {
-        ngx_http_infer_task_run(task);
+        task->route->run(task);
+    }
+
+    if (task->decoding) {
+        task->decoded = task->started + task->decoding;
+    }
+
+    if (task->preprocessing) {
+        task->preprocessed = task->decoded + task->preprocessing;
+    }
+
+    ngx_http_infer_task_finish(task);
+}
+
+
+void
+ngx_http_infer_compute(ngx_http_infer_task_t *task, infer_session_t *session)
+{
+    if (task->crew && !task->started_crew) {
+        task->parallel = ngx_http_infer_start_crew(task->crew);
+        task->started_crew = 1;
+    }
+
+    infer_session_run(session, task->parallel);
+}
+
+
+void
+ngx_http_infer_task_finish(ngx_http_infer_task_t *task)
+{
+    if (task->finished) {
+        return;
     }
 
     task->finished = ngx_http_infer_now();
-}
 
-
-static void
-ngx_http_infer_task_run(ngx_http_infer_task_t *task)
-{
-    ngx_str_t                   body;
-    infer_image_t               img, prepared;
-    infer_image_status_t        status;
-    ngx_http_infer_loc_conf_t  *conf;
-
-    conf = task->conf;
-
-    if (ngx_http_infer_body_image(task, &body) != NGX_OK) {
-        return;
+    if (task->started_crew) {
+        ngx_http_infer_end_crew(task->crew);
     }
-
-    status = infer_image_decode(body.data, body.len, conf->max_pixels,
-                                &conf->preprocess, &img, &task->err);
-
-    if (status != INFER_IMAGE_OK) {
-        task->reason = ngx_http_infer_image_reason(status);
-        return;
-    }
-
-    task->decoded = ngx_http_infer_now();
-
-    if (infer_image_prepare(&img, &conf->preprocess, &prepared, &task->err)
-        == 0)
-    {
-        ngx_http_infer_task_classify(task, &prepared);
-        infer_image_free(&prepared);
-
-    } else {
-        /* a long and thin image becomes huge when its short side grows */
-        task->reason = NGX_HTTP_INFER_PIXELS;
-    }
-
-    infer_image_free(&img);
-}
-
-
-static void
-ngx_http_infer_task_classify(ngx_http_infer_task_t *task,
-    const infer_image_t *img)
-{
-    int                          rc;
-    ngx_http_infer_model_t      *model;
-    ngx_http_infer_workspace_t  *ws;
-
-    model = task->conf->endpoint->model;
-
-    ws = ngx_http_infer_get_workspace(model, &task->err);
-
-    if (ws == NULL) {
-        task->reason = NGX_HTTP_INFER_MEMORY;
-        return;
-    }
-
-    rc = infer_session_set_image(ws->session, 0, img,
-                                 &task->conf->preprocess);
-    if (rc == 0) {
-        task->preprocessed = ngx_http_infer_now();
-        ngx_http_infer_task_compute(task, ws->session);
-        task->ntop = infer_session_top(ws->session, 0, task->top,
-                                       task->ntop);
-    }
-
-    ngx_http_infer_put_workspace(model, ws);
-
-    if (rc != 0) {
-        ngx_http_infer_task_fail(task, NGX_HTTP_INFER_SHAPE,
-                                 "the image has not the size of the model's "
-                                 "input");
-
-    } else if (task->ntop == 0) {
-        ngx_http_infer_task_fail(task, NGX_HTTP_INFER_SCORES,
-                                 "the model's scores are not finite");
-
-    } else {
-        task->reason = NGX_HTTP_INFER_OK;
-    }
-}
-
-
-static void
-ngx_http_infer_task_compute(ngx_http_infer_task_t *task,
-    infer_session_t *session)
-{
-    if (task->crew == NULL) {
-        infer_session_run(session, NULL);
-        return;
-    }
-
-    infer_session_run(session, ngx_http_infer_start_crew(task->crew));
-
-    ngx_http_infer_end_crew(task->crew);
 }
 
 
@@ -559,37 +502,19 @@ ngx_http_infer_task_fail(ngx_http_infer_task_t *task,
 }
 
 
-static ngx_http_infer_reason_e
-ngx_http_infer_image_reason(infer_image_status_t status)
-{
-    switch (status) {
-
-    case INFER_IMAGE_UNKNOWN:
-        return NGX_HTTP_INFER_FORMAT;
-
-    case INFER_IMAGE_TOO_LARGE:
-        return NGX_HTTP_INFER_PIXELS;
-
-    case INFER_IMAGE_NO_MEMORY:
-        return NGX_HTTP_INFER_MEMORY;
-
-    default: /* INFER_IMAGE_CORRUPT */
-        return NGX_HTTP_INFER_MALFORMED;
-    }
-}
-
-
 /*
  * Sessions are taken by threads, not on the event loop: so there are never
  * more of them than threads have worked on the model at once, and a new one
  * is planned where its time does not matter.
  */
 
-static ngx_http_infer_workspace_t *
-ngx_http_infer_get_workspace(ngx_http_infer_model_t *model,
-    infer_error_t *err)
+ngx_http_infer_workspace_t *
+ngx_http_infer_get_workspace(ngx_http_infer_task_t *task)
 {
+    ngx_http_infer_model_t      *model;
     ngx_http_infer_workspace_t  *ws;
+
+    model = task->service->endpoint->model;
 
     ngx_spinlock(&model->lock, 1, 2048);
 
@@ -607,14 +532,16 @@ ngx_http_infer_get_workspace(ngx_http_infer_model_t *model,
 
     ws = malloc(sizeof(ngx_http_infer_workspace_t));
     if (ws == NULL) {
-        ngx_cpystrn((u_char *) err->text, (u_char *) "out of memory",
-                    sizeof(err->text));
+        ngx_http_infer_task_fail(task, NGX_HTTP_INFER_MEMORY,
+                                 "out of memory");
         return NULL;
     }
 
-    ws->session = infer_session_create(model->model, 1, model->threads, err);
+    ws->session = infer_session_create(model->model, 1, model->threads,
+                                       &task->err);
 
     if (ws->session == NULL) {
+        task->reason = NGX_HTTP_INFER_MEMORY;
         free(ws);
         return NULL;
     }
@@ -623,10 +550,14 @@ ngx_http_infer_get_workspace(ngx_http_infer_model_t *model,
 }
 
 
-static void
-ngx_http_infer_put_workspace(ngx_http_infer_model_t *model,
+void
+ngx_http_infer_put_workspace(ngx_http_infer_task_t *task,
     ngx_http_infer_workspace_t *ws)
 {
+    ngx_http_infer_model_t  *model;
+
+    model = task->service->endpoint->model;
+
     ngx_spinlock(&model->lock, 1, 2048);
 
     ws->next = model->idle;

@@ -111,7 +111,7 @@ ngx_http_infer_set_result_variables(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (task->reason != NGX_HTTP_INFER_OK) {
+    if (task->reason != NGX_HTTP_INFER_OK || task->ntop == 0) {
         return NGX_OK;
     }
 
@@ -169,7 +169,7 @@ ngx_http_infer_set_class(ngx_http_request_t *r, ngx_http_infer_task_t *task)
 
     ngx_http_infer_set_variable(r, NGX_HTTP_INFER_CONFIDENCE, &text);
 
-    text = ngx_http_infer_label(task->conf, task->top[0].class_id);
+    text = ngx_http_infer_label(task->service, task->top[0].class_id);
 
     if (text.len) {
         ngx_http_infer_set_variable(r, NGX_HTTP_INFER_LABEL, &text);

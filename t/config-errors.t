@@ -262,34 +262,6 @@ qr/\[emerg\].*bad\.onnx/
 
 
 
-=== no image classifier: the input is no picture
---- model eval
-Fixture::Onnx::model(nodes => [Fixture::Onnx::node('Relu', ['x'], ['y'])],
-                     input => ['N', 10], output => ['N', 10])
---- error_log eval
-qr/\[emerg\].*bad\.onnx/
-
-
-
-=== no image classifier: five channels
---- model eval
-Fixture::Onnx::model(nodes => [Fixture::Onnx::node('Flatten', ['x'], ['y'])],
-                     input => ['N', 5, 4, 4], output => ['N', 80])
---- error_log eval
-qr/\[emerg\].*bad\.onnx/
-
-
-
-=== no image classifier: integers
---- model eval
-Fixture::Onnx::model(nodes => [Fixture::Onnx::node('Flatten', ['x'], ['y'])],
-                     input => ['N', 1, 4, 4], output => ['N', 16],
-                     input_type => 7)
---- error_log eval
-qr/\[emerg\].*bad\.onnx/
-
-
-
 === labels: no such file
 --- config
 location /p { $TEST_NGINX_FASHION infer_labels $TEST_NGINX_HTML/none; }

@@ -1,0 +1,250 @@
+
+/*
+ * infer_status: all models and what has happened to them, in JSON.
+ */
+
+
+#include "ngx_http_infer_module.h"
+
+
+static ngx_int_t ngx_http_infer_status_handler(ngx_http_request_t *r);
+static json_t *ngx_http_infer_status_model(ngx_http_infer_main_conf_t *imcf,
+    ngx_http_infer_endpoint_t *ep);
+static json_t *ngx_http_infer_status_inputs(const infer_model_t *model);
+static json_t *ngx_http_infer_status_phase(ngx_http_infer_histogram_t *h);
+static double ngx_http_infer_quantile(ngx_http_infer_histogram_t *h,
+    uint64_t count, double q);
+
+
+static const char  *ngx_http_infer_status_phases[] = {
+    "receive", "queue", "decode", "preprocess", "infer", "respond"
+};
+
+
+char *
+ngx_http_infer_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_infer_status_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_status_handler(ngx_http_request_t *r)
+{
+    json_t                       *root, *models;
+    ngx_uint_t                    i, n;
+    ngx_core_conf_t              *ccf;
+    ngx_http_infer_endpoint_t   **ep;
+    ngx_http_infer_main_conf_t   *imcf;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    imcf = ngx_http_get_module_main_conf(r, ngx_http_infer_module);
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    root = json_object();
+    models = json_array();
+
+    ep = imcf->endpoints.elts;
+
+    for (i = 0; i < imcf->endpoints.nelts; i++) {
+
+        /* those of one name and version have one account */
+
+        for (n = 0; n < i && ep[n]->stats != ep[i]->stats; n++) {
+            /* void */
+        }
+
+        if (n == i) {
+            json_array_append_new(models,
+                                  ngx_http_infer_status_model(imcf, ep[i]));
+        }
+    }
+
+    json_object_set_new(root, "version", json_string(INFER_VERSION));
+    json_object_set_new(root, "nginx", json_string(NGINX_VERSION));
+    json_object_set_new(root, "isa", json_string(infer_isa()));
+    json_object_set_new(root, "workers", json_integer(ccf->worker_processes));
+    json_object_set_new(root, "pid", json_integer(ngx_pid));
+    json_object_set_new(root, "ready",
+                        json_boolean(ngx_http_infer_is_ready()));
+    json_object_set_new(root, "time", json_integer(ngx_time()));
+    json_object_set_new(root, "models", models);
+
+    return ngx_http_infer_send_json(r, NGX_HTTP_OK, root);
+}
+
+
+static json_t *
+ngx_http_infer_status_model(ngx_http_infer_main_conf_t *imcf,
+    ngx_http_infer_endpoint_t *ep)
+{
+    char                     key[NGX_INT_T_LEN + 1];
+    json_t                  *object, *requests, *phases, *predictions;
+    ngx_str_t                version;
+    ngx_uint_t               i;
+    const infer_model_t     *model;
+    ngx_http_infer_load_t    load;
+    ngx_http_infer_stats_t  *stats;
+
+    model = ep->model->model;
+    stats = ep->stats->data;
+    load = ngx_http_infer_get_load(imcf, ep);
+    version = ngx_http_infer_version(ep);
+
+    object = json_object();
+    requests = json_object();
+    phases = json_object();
+    predictions = json_object();
+
+    for (i = 0; i < NGX_HTTP_INFER_REASONS; i++) {
+        json_object_set_new(requests, ngx_http_infer_reasons[i].name,
+                            json_integer(stats->outcome[i]));
+    }
+
+    for (i = 0; i < NGX_HTTP_INFER_PHASES; i++) {
+        json_object_set_new(phases, ngx_http_infer_status_phases[i],
+                            ngx_http_infer_status_phase(&stats->phase[i]));
+    }
+
+    for (i = 0; i < NGX_HTTP_INFER_CLASSES; i++) {
+        if (stats->class[i]) {
+            *ngx_sprintf((u_char *) key, "%ui", i) = '\0';
+            json_object_set_new(predictions, key,
+                                json_integer(stats->class[i]));
+        }
+    }
+
+    json_object_set_new(object, "name",
+                        ngx_http_infer_json_string(&ep->name));
+    json_object_set_new(object, "version",
+                        ngx_http_infer_json_string(&version));
+    json_object_set_new(object, "file",
+                        ngx_http_infer_json_string(&ep->model->path));
+    json_object_set_new(object, "format",
+                        json_string(ngx_http_infer_format(ep)));
+    json_object_set_new(object, "bytes",
+                        json_integer(infer_model_size(model)));
+    json_object_set_new(object, "classes",
+                        json_integer(infer_model_classes(model)));
+    json_object_set_new(object, "inputs",
+                        ngx_http_infer_status_inputs(model));
+    json_object_set_new(object, "requests", requests);
+    json_object_set_new(object, "inferences",
+                        json_integer(stats->inferences));
+    json_object_set_new(object, "last_success",
+                        json_real(stats->last / 1000.0));
+    json_object_set_new(object, "waiting", json_integer(load.waiting));
+    json_object_set_new(object, "running", json_integer(load.running));
+    json_object_set_new(object, "phases", phases);
+    json_object_set_new(object, "predictions", predictions);
+
+    return object;
+}
+
+
+static json_t *
+ngx_http_infer_status_inputs(const infer_model_t *model)
+{
+    int            d;
+    size_t         i;
+    json_t        *array, *object, *shape;
+    ngx_str_t      name;
+    infer_port_t   port;
+
+    array = json_array();
+
+    for (i = 0; i < infer_model_inputs(model); i++) {
+        infer_model_input(model, i, &port);
+
+        object = json_object();
+        shape = json_array();
+
+        for (d = 0; d < port.rank; d++) {
+            json_array_append_new(shape, json_integer(port.dim[d]));
+        }
+
+        name.data = (u_char *) port.name;
+        name.len = ngx_strlen(port.name);
+
+        json_object_set_new(object, "name",
+                            ngx_http_infer_json_string(&name));
+        json_object_set_new(object, "datatype",
+                            json_string(ngx_http_infer_kserve_datatype(
+                                            port.dtype)));
+        json_object_set_new(object, "shape", shape);
+
+        json_array_append_new(array, object);
+    }
+
+    return array;
+}
+
+
+/* seconds; nothing has a quantile where there was nothing */
+
+static json_t *
+ngx_http_infer_status_phase(ngx_http_infer_histogram_t *h)
+{
+    json_t      *object;
+    uint64_t     count;
+    ngx_uint_t   i;
+
+    for (count = 0, i = 0; i < NGX_HTTP_INFER_BUCKETS; i++) {
+        count += h->bucket[i];
+    }
+
+    object = json_object();
+
+    json_object_set_new(object, "count", json_integer(count));
+    json_object_set_new(object, "sum", json_real(h->sum / 1e9));
+
+    if (count) {
+        json_object_set_new(object, "p50",
+                            json_real(ngx_http_infer_quantile(h, count, .5)));
+        json_object_set_new(object, "p95",
+                            json_real(ngx_http_infer_quantile(h, count,
+                                                              .95)));
+        json_object_set_new(object, "p99",
+                            json_real(ngx_http_infer_quantile(h, count,
+                                                              .99)));
+    }
+
+    return object;
+}
+
+
+/* as Prometheus' histogram_quantile(): on a line within its bucket */
+
+static double
+ngx_http_infer_quantile(ngx_http_infer_histogram_t *h, uint64_t count,
+    double q)
+{
+    double      rank, low, high, n;
+    ngx_uint_t  i;
+
+    low = 0;
+    rank = q * count;
+
+    for (i = 0; i < NGX_HTTP_INFER_BUCKETS - 1; i++) {
+        n = h->bucket[i];
+        high = ngx_http_infer_bounds[i] / 1e9;
+
+        if (n > 0 && rank <= n) {
+            return low + (high - low) * rank / n;
+        }
+
+        rank -= n;
+        low = high;
+    }
+
+    return low;
+}
