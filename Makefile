@@ -75,8 +75,9 @@ define install_command
 endef
 
 
-.PHONY: all engine cli module unit run test test-asan test-all test-models \
-        test-static soak soak-run fuzz fuzz-all bench bench-models bench-server bench-tools packages \
+.PHONY: all engine cli module page unit run test test-asan test-all \
+        test-models test-static soak soak-run fuzz fuzz-all bench \
+        bench-models bench-server bench-tools packages \
         packages-test packages-models packages-bench clean help FORCE
 .SECONDARY:
 
@@ -151,6 +152,12 @@ $(BUILD)/infer: $(CLI_OBJ) $(BUILD)/libinfer.a
 # ---- nginx module ----------------------------------------------------------
 
 module: $(MODULE)
+
+# The page of infer_status, in C; kept in the tree, so that nginx's own build
+# needs no perl.
+page:
+	perl ngx_infer_module/page.pl ngx_infer_module/status.html \
+	    > ngx_infer_module/ngx_http_infer_page_html.c
 
 # The list of sources; its time changes only when it does.
 $(BUILD)/sources: FORCE

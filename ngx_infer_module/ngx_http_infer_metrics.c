@@ -118,7 +118,8 @@ ngx_http_infer_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_infer_metrics_handler;
 
-    return NGX_CONF_OK;
+    return ngx_http_infer_add_location(cf, NGX_HTTP_INFER_METRICS) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

@@ -164,7 +164,9 @@ ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     service = ngx_array_push(ilcf->services);
 
-    if (service == NULL || ngx_http_infer_add_stats(cf, ep) != NGX_OK) {
+    if (service == NULL || ngx_http_infer_add_stats(cf, ep) != NGX_OK
+        || ngx_http_infer_add_location(cf, NGX_HTTP_INFER_MODELS) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

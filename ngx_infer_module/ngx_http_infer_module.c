@@ -148,6 +148,13 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       0,
       NULL },
 
+    { ngx_string("infer_openapi"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_infer_openapi,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("infer_ignore_client_abort"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
@@ -345,6 +352,13 @@ ngx_http_infer_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&imcf->endpoints, cf->pool, 4,
                        sizeof(ngx_http_infer_endpoint_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_array_init(&imcf->locations, cf->pool, 4,
+                       sizeof(ngx_http_infer_location_t))
         != NGX_OK)
     {
         return NULL;

@@ -178,10 +178,27 @@ typedef struct {
 } ngx_http_infer_named_t;
 
 
+/* what a location of ours answers with */
+typedef enum {
+    NGX_HTTP_INFER_MODELS = 0,
+    NGX_HTTP_INFER_METRICS,
+    NGX_HTTP_INFER_STATUS,
+    NGX_HTTP_INFER_OPENAPI
+} ngx_http_infer_content_e;
+
+
+typedef struct {
+    ngx_http_infer_content_e     content;
+    ngx_http_core_srv_conf_t    *cscf;
+    ngx_http_core_loc_conf_t    *clcf;
+} ngx_http_infer_location_t;
+
+
 typedef struct {
     ngx_array_t                  named;       /* ngx_http_infer_named_t */
     ngx_array_t                  pools;       /* ngx_http_infer_pool_t * */
     ngx_array_t                  endpoints;   /* ngx_http_infer_endpoint_t * */
+    ngx_array_t                  locations;   /* ngx_http_infer_location_t */
     ngx_shm_zone_t              *workers;     /* see stats.c */
 } ngx_http_infer_main_conf_t;
 
@@ -382,6 +399,9 @@ struct ngx_http_infer_route_s {
 ngx_int_t ngx_http_infer_find_route(ngx_http_request_t *r,
     const ngx_http_infer_route_t **route, ngx_http_infer_service_t **service);
 
+/* Whether the path of a protocol begins here. */
+ngx_uint_t ngx_http_infer_is_protocol(ngx_str_t *uri);
+
 /* The version that clients see: "1" where infer_model names none. */
 ngx_str_t ngx_http_infer_version(ngx_http_infer_endpoint_t *ep);
 
@@ -556,6 +576,10 @@ ngx_int_t ngx_http_infer_send_description(ngx_http_request_t *r,
     ngx_http_infer_service_t *service);
 ngx_int_t ngx_http_infer_send_options(ngx_http_request_t *r);
 
+/* name and value must live as long as the request */
+ngx_int_t ngx_http_infer_add_header(ngx_http_request_t *r, const char *name,
+    const char *value);
+
 /* Takes root over.  A NULL in it or for it is a lack of memory. */
 ngx_int_t ngx_http_infer_send_json(ngx_http_request_t *r, ngx_uint_t status,
     json_t *root);
@@ -613,6 +637,59 @@ ngx_http_infer_load_t ngx_http_infer_get_load(
 /* metrics.c */
 
 char *ngx_http_infer_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
+/* paths.c */
+
+/* Configuration time, once for each location or more: it is ours. */
+ngx_int_t ngx_http_infer_add_location(ngx_conf_t *cf,
+    ngx_http_infer_content_e content);
+
+/*
+ * Goes over the locations of the request's server that clients can ask for by
+ * their names; i begins at 0.  NULL: no more.
+ */
+ngx_http_infer_location_t *ngx_http_infer_next_location(ngx_http_request_t *r,
+    ngx_uint_t *i);
+
+/*
+ * The path, escaped, of the location itself, or of a route (its pattern) in
+ * it.  NGX_OK, NGX_DECLINED: the location does not serve it; NGX_ERROR: no
+ * memory.
+ */
+ngx_int_t ngx_http_infer_plain_path(ngx_http_request_t *r,
+    ngx_http_infer_location_t *location, ngx_str_t *path);
+ngx_int_t ngx_http_infer_route_path(ngx_http_request_t *r,
+    ngx_http_infer_location_t *location, ngx_http_infer_endpoint_t *ep,
+    const char *pattern, ngx_str_t *path);
+
+/*
+ * Where images can be posted to models that are counted as stats, and who
+ * answers.  NULL: nowhere in the request's server.
+ */
+ngx_http_infer_service_t *ngx_http_infer_find_image_path(
+    ngx_http_request_t *r, ngx_shm_zone_t *stats, ngx_str_t *path);
+
+
+/* openapi.c */
+
+char *ngx_http_infer_openapi(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
+/* page.c */
+
+/* Whether a browser asks, and the page it gets. */
+ngx_uint_t ngx_http_infer_wants_page(ngx_http_request_t *r);
+ngx_int_t ngx_http_infer_send_page(ngx_http_request_t *r);
+
+/* The headers that page and data have: nothing of them is to be kept. */
+ngx_int_t ngx_http_infer_status_headers(ngx_http_request_t *r);
+
+
+/* page_html.c, which page.pl makes of status.html */
+
+extern const char  ngx_http_infer_page_policy[];
+extern ngx_str_t   ngx_http_infer_page;
 
 
 /* variables.c */

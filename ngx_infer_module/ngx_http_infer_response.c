@@ -19,8 +19,6 @@ static ngx_uint_t ngx_http_infer_has_error_page(ngx_http_request_t *r,
     ngx_uint_t status);
 static ngx_int_t ngx_http_infer_set_error(ngx_http_request_t *r,
     ngx_uint_t status, const char *why);
-static ngx_int_t ngx_http_infer_add_header(ngx_http_request_t *r,
-    const char *name, const char *value);
 static ngx_int_t ngx_http_infer_allow(ngx_http_request_t *r);
 static json_t *ngx_http_infer_json_class(ngx_http_infer_service_t *service,
     infer_class_t *top);
@@ -302,7 +300,7 @@ ngx_http_infer_set_error(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_infer_add_header(ngx_http_request_t *r, const char *name,
     const char *value)
 {

@@ -14,7 +14,6 @@
 #define NGX_HTTP_INFER_READ   (NGX_HTTP_GET|NGX_HTTP_HEAD)
 
 
-static ngx_uint_t ngx_http_infer_is_protocol(ngx_str_t *uri);
 static ngx_uint_t ngx_http_infer_match(const char *pattern, ngx_str_t *uri,
     ngx_str_t *name, ngx_str_t *version);
 
@@ -145,9 +144,7 @@ ngx_http_infer_find_route(ngx_http_request_t *r,
 }
 
 
-/* whether this is where the part of a protocol begins */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_http_infer_is_protocol(ngx_str_t *uri)
 {
     ngx_uint_t                i;

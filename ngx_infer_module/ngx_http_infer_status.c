@@ -10,6 +10,8 @@
 static ngx_int_t ngx_http_infer_status_handler(ngx_http_request_t *r);
 static json_t *ngx_http_infer_status_model(ngx_http_infer_main_conf_t *imcf,
     ngx_http_infer_endpoint_t *ep);
+static void ngx_http_infer_status_path(ngx_http_request_t *r, json_t *object,
+    ngx_shm_zone_t *stats);
 static json_t *ngx_http_infer_status_inputs(const infer_model_t *model);
 static json_t *ngx_http_infer_status_phase(ngx_http_infer_histogram_t *h);
 static double ngx_http_infer_quantile(ngx_http_infer_histogram_t *h,
@@ -29,14 +31,15 @@ ngx_http_infer_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_infer_status_handler;
 
-    return NGX_CONF_OK;
+    return ngx_http_infer_add_location(cf, NGX_HTTP_INFER_STATUS) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
 static ngx_int_t
 ngx_http_infer_status_handler(ngx_http_request_t *r)
 {
-    json_t                       *root, *models;
+    json_t                       *root, *models, *model;
     ngx_uint_t                    i, n;
     ngx_core_conf_t              *ccf;
     ngx_http_infer_endpoint_t   **ep;
@@ -44,6 +47,14 @@ ngx_http_infer_status_handler(ngx_http_request_t *r)
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    if (ngx_http_infer_status_headers(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_infer_wants_page(r)) {
+        return ngx_http_infer_send_page(r);
     }
 
     imcf = ngx_http_get_module_main_conf(r, ngx_http_infer_module);
@@ -64,8 +75,9 @@ ngx_http_infer_status_handler(ngx_http_request_t *r)
         }
 
         if (n == i) {
-            json_array_append_new(models,
-                                  ngx_http_infer_status_model(imcf, ep[i]));
+            model = ngx_http_infer_status_model(imcf, ep[i]);
+            ngx_http_infer_status_path(r, model, ep[i]->stats);
+            json_array_append_new(models, model);
         }
     }
 
@@ -148,6 +160,38 @@ ngx_http_infer_status_model(ngx_http_infer_main_conf_t *imcf,
     json_object_set_new(object, "predictions", predictions);
 
     return object;
+}
+
+
+/* for the page: where to post an image, labels of classes that were counted */
+
+static void
+ngx_http_infer_status_path(ngx_http_request_t *r, json_t *object,
+    ngx_shm_zone_t *stats)
+{
+    json_t                    *labels, *value;
+    ngx_str_t                  path, label;
+    const char                *key;
+    ngx_http_infer_service_t  *service;
+
+    service = ngx_http_infer_find_image_path(r, stats, &path);
+    if (service == NULL) {
+        return;
+    }
+
+    labels = json_object();
+
+    json_object_foreach(json_object_get(object, "predictions"), key, value) {
+        label = ngx_http_infer_label(service, strtoul(key, NULL, 10));
+
+        if (label.len) {
+            json_object_set_new(labels, key,
+                                ngx_http_infer_json_string(&label));
+        }
+    }
+
+    json_object_set_new(object, "path", ngx_http_infer_json_string(&path));
+    json_object_set_new(object, "labels", labels);
 }
 
 
