@@ -47,6 +47,14 @@ for model in "$MODELS"/*.onnx; do
     touch "$output/done"
 done
 
+# What page.t needs: a driver for Debian's chromium, a judge of OpenAPI.
+if [ ! -e "$MODELS/node/page" ]; then
+    npm install --prefix "$MODELS/node" --ignore-scripts --no-audit \
+        --no-fund --loglevel=error playwright-core@1.65.1 \
+        @apidevtools/swagger-parser@13.1.0
+    touch "$MODELS/node/page"
+fi
+
 status=0
 prove --timer -v -e /usr/bin/python3 t/models/image.py || status=1
 prove --timer -v -e /usr/bin/python3 t/models/quantized.py || status=1
