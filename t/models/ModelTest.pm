@@ -10,7 +10,6 @@ use strict;
 use warnings;
 
 use Exporter 'import';
-use File::Spec::Functions qw(rel2abs);
 use File::Temp ();
 
 our @EXPORT = qw( $BUILD $MODELS infer infer_output npy_data
@@ -18,9 +17,6 @@ our @EXPORT = qw( $BUILD $MODELS infer infer_output npy_data
 
 our $BUILD = $ENV{BUILD} // 'build';
 our $MODELS = "$BUILD/models";
-
-$ENV{TEST_NGINX_LOAD_MODULES} //=
-    rel2abs("$BUILD/nginx/ngx_http_infer_module.so");
 
 my $scratch = File::Temp->newdir();
 
