@@ -6,40 +6,17 @@
 use strict;
 use warnings;
 
+BEGIN { push @INC, 't/lib' }
+
 use File::Path qw(make_path);
-use File::Temp qw(tempdir);
 use IO::Compress::Gzip qw(gzip);
 use JSON::PP;
 use Test::More;
 
-my $infer = $ENV{INFER} // 'build/infer';
--x $infer or die "$infer: not there: build it first (make cli)\n";
-
-my $dir = tempdir(CLEANUP => 1);
+use Fixture::Cli;
 
 
 # ---- running it -----------------------------------------------------------
-
-# Runs infer: (exit status, stdout, stderr).  $stdin: a file, or undef.
-sub infer_from {
-    my ($stdin, @args) = @_;
-
-    my $pid = fork() // die "fork: $!";
-
-    if ($pid == 0) {
-        open STDIN, '<', $stdin // '/dev/null' or die;
-        open STDOUT, '>', "$dir/stdout" or die;
-        open STDERR, '>', "$dir/stderr" or die;
-        exec $infer, @args or exit 127;
-    }
-
-    waitpid $pid, 0;
-    my $status = $? & 127 ? "signal " . ($? & 127) : $? >> 8;
-
-    return ($status, slurp("$dir/stdout"), slurp("$dir/stderr"));
-}
-
-sub infer { return infer_from(undef, @_) }
 
 # It succeeds without a word on stderr; returns its stdout.
 sub good {
@@ -67,23 +44,6 @@ sub bad {
     like($err, qr/\Ainfer: [^\n]*$pattern[^\n]*\n\z/, "$what: its line");
 
     return $out;
-}
-
-sub slurp {
-    my ($path) = @_;
-    open my $f, '<:raw', $path or die "$path: $!";
-    local $/;
-    return scalar(<$f>) // '';
-}
-
-sub spew {
-    my ($path, $data) = @_;
-    my ($folder) = $path =~ m{^(.*)/};
-    make_path($folder);
-    open my $f, '>:raw', $path or die "$path: $!";
-    print $f $data;
-    close $f or die;
-    return $path;
 }
 
 sub near {
