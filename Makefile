@@ -251,7 +251,7 @@ FUZZ_SECONDS ?= 60
 
 # What each target starts from.
 FUZZ_ONNX  = $(wildcard /usr/share/libonnx-testdata/data/*/*/model.onnx)
-FUZZ_TORCH = $(wildcard ../shared/models/fashion/*.pt)
+FUZZ_TORCH = $(wildcard ../shared/models/fashion/*.pt t/data/torch/*.pt)
 FUZZ_IMAGE = $(wildcard t/data/images/*.* t/data/fashion/*.*)
 
 fuzz: packages-test
