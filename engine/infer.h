@@ -364,7 +364,8 @@ typedef enum {
     INFER_SECTION_MODEL = 1,
     INFER_SECTION_SOURCE,
     INFER_SECTION_GOLDEN,
-    INFER_SECTION_CALIBRATION
+    INFER_SECTION_CALIBRATION,
+    INFER_SECTION_BASELINE
 } infer_section_kind_t;
 
 /* A part of an .infer file; data is 64-byte aligned where it is read. */
@@ -651,5 +652,10 @@ double infer_peak_gflops(void);
 
 /* The same of multiply-adds of 8-bit integers, in GOP/s. */
 double infer_peak_gops(void);
+
+
+/* ---- monitoring ------------------------------------------------------- */
+
+#include "monitor/monitor.h"
 
 #endif /* INFER_H */

@@ -220,10 +220,11 @@ infer_section_name(uint32_t kind)
         [INFER_SECTION_MODEL] = "model",
         [INFER_SECTION_SOURCE] = "source",
         [INFER_SECTION_GOLDEN] = "golden",
-        [INFER_SECTION_CALIBRATION] = "calibration"
+        [INFER_SECTION_CALIBRATION] = "calibration",
+        [INFER_SECTION_BASELINE] = "baseline"
     };
 
-    return kind >= INFER_SECTION_MODEL && kind <= INFER_SECTION_CALIBRATION
+    return kind >= INFER_SECTION_MODEL && kind <= INFER_SECTION_BASELINE
            ? names[kind] : "unknown";
 }
 
