@@ -3,8 +3,8 @@
  * was given and answered when all was well.
  *
  *     request  -> infer_sample_t       a few numbers, no raw data
- *     samples  -> infer_window_t       counts in memory that processes share
- *     window   -> infer_counts_t       those of the last minute, hour, day
+ *     samples  -> infer_live_t         counts in memory that processes share
+ *     live     -> infer_counts_t       those of the last minute, hour, day
  *     counts and infer_baseline_t -> infer_score_t[]    values, thresholds
  *
  * Every number that is watched is a "statistic" with fixed bins: a sample is
@@ -100,6 +100,9 @@ typedef struct {
                                             is right, as the baseline's
                                             calibration has it; NaN: unknown */
     uint32_t  class_id;                  /* UINT32_MAX: no score is finite */
+    uint32_t  clipped;                   /* 8-bit activations at the ends of
+                                            their range */
+    uint32_t  activations;               /* of so many that were looked at */
 } infer_sample_t;
 
 typedef struct infer_baseline_s  infer_baseline_t;
@@ -164,60 +167,67 @@ void infer_baseline_info(const infer_baseline_t *baseline,
     infer_baseline_info_t *info);
 
 
-/* ---- windows ---------------------------------------------------------- */
+/* ---- live counts ------------------------------------------------------ */
 
 /*
  * Counts of one model in memory that threads of several processes share: no
  * pointers, atomic operations alone, nobody ever waits.  What is kept is one
  * set of counters that only grow, and snapshots of it at the starts of slots;
  * what has happened since then is a difference.  So no counter is ever
- * cleared, and every sample is on one side of every snapshot.
+ * cleared, and every count is on one side of every snapshot.
  */
-typedef struct infer_window_s  infer_window_t;
+typedef struct infer_live_s  infer_live_t;
 
+/* Sliding windows of time. */
 typedef enum {
-    INFER_WINDOW_MINUTE = 0,      /* slots of 2 s */
-    INFER_WINDOW_HOUR,            /* of 2 min */
-    INFER_WINDOW_DAY,             /* of 30 min */
-    INFER_WINDOWS,
-    INFER_WINDOW_ALL = INFER_WINDOWS    /* since infer_window_init */
-} infer_window_kind_t;
+    INFER_SPAN_MINUTE = 0,        /* slots of 2 s */
+    INFER_SPAN_HOUR,              /* of 2 min */
+    INFER_SPAN_DAY,               /* of 30 min */
+    INFER_SPANS,
+    INFER_SPAN_ALL = INFER_SPANS  /* since infer_live_init */
+} infer_span_t;
 
-/* Their lengths and those of their slots in milliseconds. */
-uint64_t infer_window_length(infer_window_kind_t kind);
-uint64_t infer_window_slot(infer_window_kind_t kind);
+/* "1m", "1h", "1d", "all" */
+const char *infer_span_name(infer_span_t span);
 
-/*
- * Bytes of a window for a model of so many classes: about 115 times 4 bytes
- * for each bin and each class that is counted: 0.8 MB for 10 classes, 1.2 MB
- * for 1000 or more.  Never 0.
- */
-size_t infer_window_size(size_t classes);
+/* Their lengths, and those of their slots, in milliseconds; 0 for ALL. */
+uint64_t infer_span_length(infer_span_t span);
+uint64_t infer_span_slot(infer_span_t span);
 
 /*
- * Makes an empty window in mem (8-byte aligned, infer_window_size bytes), which
- * nobody else uses yet.  id: infer_baseline_id of the model's, by which
- * infer_window_fits tells whether a window that was found belongs to it.
+ * Bytes for a model of so many classes: 115 times 4 bytes for each bin and for
+ * each class that is counted: 0.75 MB for 10 classes, 1.2 MB for 1000, and no
+ * more for any number.
  */
-infer_window_t *infer_window_init(void *mem, size_t classes, uint32_t id);
+size_t infer_live_size(size_t classes);
 
-/* Whether mem (infer_window_size(classes) bytes at least) is a window for that
-   many classes and that baseline.  After a reload with another baseline it is
-   to be initialised anew: bins of layers mean something else. */
-int infer_window_fits(const void *mem, size_t classes, uint32_t id);
+/*
+ * Begins counting in mem (8-byte aligned, infer_live_size bytes), which nobody
+ * else uses yet.  id: infer_baseline_id of the model's.
+ */
+infer_live_t *infer_live_init(void *mem, size_t classes, uint32_t id);
+
+/*
+ * Whether mem (at least infer_live_size(classes) bytes, all zeros or what
+ * infer_live_init has made of it) counts for so many classes and that
+ * baseline: 1 or 0.  With another baseline it has to be begun anew, in other
+ * memory as long as there are workers that add to it: the bins of layers mean
+ * something else.
+ */
+int infer_live_fits(const void *mem, size_t classes, uint32_t id);
 
 /*
  * Counts a sample at the time `now`: milliseconds of a clock that all
- * processes share and that does not go backward (CLOCK_MONOTONIC; where it
- * does, the sample counts in the slot that is open).  Some dozens of atomic
- * additions, at the start of a slot also a copy of the counters.
+ * processes share (CLOCK_MONOTONIC; if it went backward, the sample would
+ * count in the latest slot).  Some dozens of atomic additions, at the start of
+ * a slot also a copy of the counters (some microseconds).
  *
- * A process that is killed inside loses, of this one sample, the statistics
- * that are not yet counted, and a snapshot that is not complete, which is
- * recognised by its checksum: until it leaves the window's end, that window is
- * longer by one slot when it begins there.  Nothing is counted twice.
+ * A process that is killed inside loses, of this one sample, what it has not
+ * yet counted, and a snapshot that it was making: that is told by its
+ * checksum, and as long as a window would begin with it, the window begins
+ * with the one before it.  Nothing is counted twice.
  */
-void infer_window_add(infer_window_t *w, uint64_t now,
+void infer_live_add(infer_live_t *live, uint64_t now,
     const infer_sample_t *sample);
 
 /* Counts: of a window, or of a baseline. */
@@ -239,11 +249,12 @@ typedef struct {
  * What was counted in the last minute, hour or day before `now`: exactly the
  * samples from the start of the slot in which the window begins (so up to one
  * slot more than the window's length) to now, but for those that are being
- * added at that moment, of which each statistic may count one or not.
- * Takes some microseconds; counts is large: not for a small stack.
+ * added at the same moment as this, or as the snapshot was made: of those each
+ * counter may have one or not.  Takes some microseconds; counts (11 KB) is the
+ * caller's.
  */
-void infer_window_read(infer_window_t *w, uint64_t now,
-    infer_window_kind_t kind, infer_counts_t *counts);
+void infer_live_read(infer_live_t *live, uint64_t now, infer_span_t span,
+    infer_counts_t *counts);
 
 
 /* ---- scores ----------------------------------------------------------- */
