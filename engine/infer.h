@@ -410,6 +410,13 @@ int infer_model_save(const infer_graph_t *graph, const infer_model_t *model,
     infer_error_t *err);
 
 /*
+ * Writes the .infer file that the model comes from again, with a section in
+ * place of its own of that kind, or as another one.
+ */
+int infer_model_save_section(const infer_model_t *model,
+    const infer_section_t *section, const char *path, infer_error_t *err);
+
+/*
  * Runs the golden input that lies in a model's file and holds the outputs
  * against those of whoever made the file: equal bits, but where one of both
  * has the instruction set "blas", whose floats may differ by 1e-4 of the

@@ -223,9 +223,9 @@ int infer_live_fits(const void *mem, size_t classes, uint32_t id);
  * a slot also a copy of the counters (some microseconds).
  *
  * A process that is killed inside loses, of this one sample, what it has not
- * yet counted, and a snapshot that it was making: that is told by its
- * checksum, and as long as a window would begin with it, the window begins
- * with the one before it.  Nothing is counted twice.
+ * yet counted; a snapshot that it was making is made anew a tenth of a second
+ * later, and what has come in between counts as older by that.  Nothing is
+ * counted twice.
  */
 void infer_live_add(infer_live_t *live, uint64_t now,
     const infer_sample_t *sample);
