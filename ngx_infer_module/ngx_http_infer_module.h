@@ -12,7 +12,7 @@
  *
  * In the thread an image is classified (image.c), or tensors are read from the
  * body, run and written (tensors.c) as a protocol wants them (kserve.c,
- * tfserving.c, torchserve.c), in JSON (json.c) or binary.
+ * tfserving.c, torchserve.c), in JSON (json.c, numbers.c, out.c) or binary.
  */
 
 #ifndef _NGX_HTTP_INFER_MODULE_H_INCLUDED_
@@ -357,8 +357,18 @@ char *ngx_http_infer_input_shape(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_infer_add_model(ngx_conf_t *cf,
     ngx_http_infer_service_t *service);
 
+
+/* labels.c; errors are logged in full */
+
 /* A label for each line of a file.  NULL on error. */
 ngx_array_t *ngx_http_infer_read_labels(ngx_conf_t *cf, ngx_str_t *file);
+
+/*
+ * infer_labels is for those models of a location that have as many classes;
+ * there must be one.  Called once for each service of a location.
+ */
+ngx_int_t ngx_http_infer_check_labels(ngx_http_infer_service_t *service,
+    ngx_log_t *log);
 
 /* The label of a class; len 0 where it has none. */
 ngx_str_t ngx_http_infer_label(ngx_http_infer_service_t *service,
