@@ -20,10 +20,15 @@ static ngx_int_t ngx_http_infer_model_parameter(ngx_conf_t *cf,
     ngx_http_infer_endpoint_t *ep, ngx_str_t *value);
 static void ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name);
 static ngx_http_infer_model_t *ngx_http_infer_model_in_zone(ngx_conf_t *cf,
-    ngx_str_t *file, infer_load_options_t *options, ngx_str_t *shapes);
+    ngx_str_t *file, ngx_http_infer_loc_conf_t *conf);
+static size_t ngx_http_infer_model_bound(ngx_str_t *path,
+    infer_load_options_t *options, ngx_uint_t inherited, infer_error_t *err);
 static size_t ngx_http_infer_zone_size(size_t bound);
+static ngx_int_t ngx_http_infer_check_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_file_info_t *fi);
 static ngx_int_t ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
-    infer_load_options_t *options, ngx_str_t *shapes, ngx_str_t *name);
+    ngx_file_info_t *fi, infer_load_options_t *options, ngx_str_t *shapes,
+    ngx_str_t *name);
 static ngx_int_t ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t ngx_http_infer_build(ngx_http_infer_model_t *model,
     ngx_shm_zone_t *zone);
@@ -236,7 +241,6 @@ ngx_int_t
 ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
 {
     ngx_conf_file_t             *conf_file, file;
-    infer_load_options_t         options;
     ngx_http_infer_service_t   **services;
     ngx_http_infer_endpoint_t   *ep;
 
@@ -245,14 +249,6 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
     /* a service of an "if" has the model of the location around it */
 
     if (ep->model == NULL) {
-        ngx_memzero(&options, sizeof(infer_load_options_t));
-        options.winograd_budget = service->conf->winograd_budget;
-
-        if (service->conf->shapes) {
-            options.shapes = service->conf->shapes->elts;
-            options.n_shapes = service->conf->shapes->nelts;
-        }
-
         conf_file = cf->conf_file;
 
         file = *conf_file;
@@ -260,8 +256,8 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
         file.line = ep->conf_line;
 
         cf->conf_file = &file;
-        ep->model = ngx_http_infer_model_in_zone(cf, &ep->file, &options,
-                                                 &service->conf->shape_text);
+        ep->model = ngx_http_infer_model_in_zone(cf, &ep->file,
+                                                 service->conf);
         cf->conf_file = conf_file;
 
         if (ep->model == NULL) {
@@ -284,28 +280,44 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
 
 static ngx_http_infer_model_t *
 ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
-    infer_load_options_t *options, ngx_str_t *shapes)
+    ngx_http_infer_loc_conf_t *conf)
 {
     size_t                   bound;
     ngx_str_t                path, name;
     infer_error_t            err;
+    ngx_file_info_t          fi;
     ngx_shm_zone_t          *zone;
     ngx_pool_cleanup_t      *cln;
+    infer_load_options_t     options;
     ngx_http_infer_model_t  *model;
+
+    ngx_memzero(&options, sizeof(infer_load_options_t));
+    options.winograd_budget = conf->winograd_budget;
+
+    if (conf->shapes) {
+        options.shapes = conf->shapes->elts;
+        options.n_shapes = conf->shapes->nelts;
+    }
 
     path = *file;
 
     if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK
-        || ngx_http_infer_zone_name(cf, &path, options, shapes, &name)
-           != NGX_OK)
+        || ngx_http_infer_check_file(cf, &path, &fi) != NGX_OK)
     {
         return NULL;
     }
 
-    bound = infer_model_bound((char *) path.data, options, &err);
-
+    bound = ngx_http_infer_model_bound(&path, &options,
+                                       conf->inherited_shapes, &err);
     if (bound == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "infer_model: %s", err.text);
+        return NULL;
+    }
+
+    if (ngx_http_infer_zone_name(cf, &path, &fi, &options, &conf->shape_text,
+                                 &name)
+        != NGX_OK)
+    {
         return NULL;
     }
 
@@ -326,7 +338,7 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
     }
 
     model->path = path;
-    model->options = *options;
+    model->options = options;
     model->size = bound;
 
     if (ngx_array_init(&model->services, cf->pool, 1,
@@ -352,6 +364,37 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
 
 
 /*
+ * A shape that stands around the location is for the models that leave theirs
+ * open: those that refuse it are as their files say.
+ */
+
+static size_t
+ngx_http_infer_model_bound(ngx_str_t *path, infer_load_options_t *options,
+    ngx_uint_t inherited, infer_error_t *err)
+{
+    size_t                bound;
+    infer_error_t         other;
+    infer_load_options_t  plain;
+
+    bound = infer_model_bound((char *) path->data, options, err);
+
+    if (bound == 0 && inherited && options->n_shapes) {
+        plain = *options;
+        plain.shapes = NULL;
+        plain.n_shapes = 0;
+
+        bound = infer_model_bound((char *) path->data, &plain, &other);
+
+        if (bound) {
+            *options = plain;
+        }
+    }
+
+    return bound;
+}
+
+
+/*
  * Besides its pages a zone holds nginx's slab header and page table.  The
  * zone is committed page by page as it is written, so that slack is free.
  */
@@ -369,23 +412,35 @@ ngx_http_infer_zone_size(size_t bound)
 
 
 static ngx_int_t
-ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
-    infer_load_options_t *options, ngx_str_t *shapes, ngx_str_t *name)
+ngx_http_infer_check_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_file_info_t *fi)
 {
-    size_t           len;
-    ngx_file_info_t  fi;
-
-    if (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR) {
+    if (ngx_file_info(path->data, fi) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
                            "infer_model: " ngx_file_info_n " \"%V\" failed",
                            path);
         return NGX_ERROR;
     }
 
-    if (!ngx_is_file(&fi)) {
+    if (!ngx_is_file(fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "infer_model: \"%V\" is not a regular file", path);
         return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path, ngx_file_info_t *fi,
+    infer_load_options_t *options, ngx_str_t *shapes, ngx_str_t *name)
+{
+    size_t     len;
+    ngx_str_t  none = ngx_null_string;
+
+    if (options->n_shapes == 0) {
+        shapes = &none;
     }
 
     len = sizeof("infer::::.::") - 1 + path->len + 5 * NGX_INT64_LEN
@@ -397,9 +452,9 @@ ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
     }
 
     name->len = ngx_sprintf(name->data, "infer:%V:%uL:%O:%T.%09uL:%uz:%V", path,
-                            (uint64_t) ngx_file_uniq(&fi), ngx_file_size(&fi),
-                            ngx_file_mtime(&fi),
-                            (uint64_t) fi.st_mtim.tv_nsec,
+                            (uint64_t) ngx_file_uniq(fi), ngx_file_size(fi),
+                            ngx_file_mtime(fi),
+                            (uint64_t) fi->st_mtim.tv_nsec,
                             options->winograd_budget, shapes)
                 - name->data;
 

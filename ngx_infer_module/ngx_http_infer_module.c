@@ -387,6 +387,7 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
      *     conf->pool = NULL;
      *     conf->error_pages = NULL;
      *     conf->shape_text = { 0, NULL };
+     *     conf->inherited_shapes = 0;
      */
 
     conf->labels = NGX_CONF_UNSET_PTR;
@@ -419,6 +420,7 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->top_k, prev->top_k, 0);
     ngx_conf_merge_size_value(conf->winograd_budget, prev->winograd_budget,
                               INFER_WINOGRAD_BUDGET);
+    conf->inherited_shapes = (conf->shapes == NGX_CONF_UNSET_PTR);
     ngx_conf_merge_ptr_value(conf->shapes, prev->shapes, NULL);
     ngx_conf_merge_str_value(conf->shape_text, prev->shape_text, "");
     ngx_conf_merge_ptr_value(conf->thread_pool, prev->thread_pool, NULL);

@@ -227,6 +227,7 @@ struct ngx_http_infer_loc_conf_s {
     size_t                       winograd_budget;
     ngx_array_t                 *shapes;      /* infer_input_shape_t */
     ngx_str_t                    shape_text;  /* as it is written */
+    ngx_uint_t                   inherited_shapes;
     ngx_thread_pool_t           *thread_pool;
     ngx_http_infer_pool_t       *pool;        /* of thread_pool */
     ngx_uint_t                   threads;
