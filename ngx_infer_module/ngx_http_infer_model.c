@@ -24,8 +24,8 @@ static ngx_http_infer_model_t *ngx_http_infer_model_in_zone(ngx_conf_t *cf,
 static size_t ngx_http_infer_model_bound(ngx_str_t *path,
     infer_load_options_t *options, ngx_uint_t inherited, infer_error_t *err);
 static size_t ngx_http_infer_zone_size(size_t bound);
-static ngx_int_t ngx_http_infer_check_file(ngx_conf_t *cf, ngx_str_t *path,
-    ngx_file_info_t *fi);
+static ngx_int_t ngx_http_infer_check_file(ngx_conf_t *cf,
+    const char *directive, ngx_str_t *path, ngx_file_info_t *fi);
 static ngx_int_t ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
     ngx_file_info_t *fi, infer_load_options_t *options, ngx_str_t *shapes,
     ngx_str_t *name);
@@ -117,9 +117,50 @@ ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_infer_loc_conf_t *ilcf = conf;
 
-    ngx_str_t                  *value, version;
+    ngx_str_t                   version, other;
     ngx_uint_t                  i;
     ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_infer_service_t   *service;
+    ngx_http_infer_endpoint_t  *ep;
+
+    if (ilcf->guard) {
+        return "cannot stand beside infer_guard";
+    }
+
+    ep = ngx_http_infer_add_service(cf, ilcf);
+
+    if (ep == NULL
+        || ngx_http_infer_add_location(cf, NGX_HTTP_INFER_MODELS) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    service = ilcf->services->elts;
+    version = ngx_http_infer_version(ep);
+
+    for (i = 0; service[i].endpoint != ep; i++) {
+        other = ngx_http_infer_version(service[i].endpoint);
+
+        if (ngx_http_infer_same(&service[i].endpoint->name, &ep->name)
+            && ngx_http_infer_same(&other, &version))
+        {
+            return "is duplicate: give each model of a location its own name "
+                   "or version";
+        }
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_infer_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_http_infer_endpoint_t *
+ngx_http_infer_add_service(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
+{
+    ngx_str_t                  *value;
+    ngx_uint_t                  i;
     ngx_http_infer_service_t   *service;
     ngx_http_infer_endpoint_t  *ep;
 
@@ -127,7 +168,7 @@ ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ep = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_endpoint_t));
     if (ep == NULL) {
-        return NGX_CONF_ERROR;
+        return NULL;
     }
 
     ngx_queue_init(&ep->waiting);
@@ -135,7 +176,7 @@ ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 2; i < cf->args->nelts; i++) {
         if (ngx_http_infer_model_parameter(cf, ep, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
+            return NULL;
         }
     }
 
@@ -143,38 +184,26 @@ ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ep->conf_name = cf->conf_file->file.name;
     ep->conf_line = cf->conf_file->line;
 
-    if (ilcf->services == NULL) {
-        ilcf->services = ngx_array_create(cf->pool, 1,
+    if (conf->services == NULL) {
+        conf->services = ngx_array_create(cf->pool, 1,
                                           sizeof(ngx_http_infer_service_t));
-        if (ilcf->services == NULL) {
-            return NGX_CONF_ERROR;
+        if (conf->services == NULL) {
+            return NULL;
         }
     }
 
-    version = ngx_http_infer_version(ep);
+    service = ngx_array_push(conf->services);
 
-    if (ngx_http_infer_find_service(ilcf, &ep->name, &version)) {
-        return "is duplicate: give each model of a location its own name or "
-               "version";
-    }
-
-    service = ngx_array_push(ilcf->services);
-
-    if (service == NULL || ngx_http_infer_add_stats(cf, ep) != NGX_OK
-        || ngx_http_infer_add_location(cf, NGX_HTTP_INFER_MODELS) != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
+    if (service == NULL || ngx_http_infer_add_stats(cf, ep) != NGX_OK) {
+        return NULL;
     }
 
     ngx_memzero(service, sizeof(ngx_http_infer_service_t));
 
     service->endpoint = ep;
-    service->conf = ilcf;
+    service->conf = conf;
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_infer_handler;
-
-    return NGX_CONF_OK;
+    return ep;
 }
 
 
@@ -284,6 +313,7 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
 {
     size_t                   bound;
     ngx_str_t                path, name;
+    const char              *directive;
     infer_error_t            err;
     ngx_file_info_t          fi;
     ngx_shm_zone_t          *zone;
@@ -300,9 +330,10 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
     }
 
     path = *file;
+    directive = conf->guard ? "infer_guard" : "infer_model";
 
     if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK
-        || ngx_http_infer_check_file(cf, &path, &fi) != NGX_OK)
+        || ngx_http_infer_check_file(cf, directive, &path, &fi) != NGX_OK)
     {
         return NULL;
     }
@@ -310,7 +341,8 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
     bound = ngx_http_infer_model_bound(&path, &options,
                                        conf->inherited_shapes, &err);
     if (bound == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "infer_model: %s", err.text);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s: %s", directive,
+                           err.text);
         return NULL;
     }
 
@@ -412,19 +444,20 @@ ngx_http_infer_zone_size(size_t bound)
 
 
 static ngx_int_t
-ngx_http_infer_check_file(ngx_conf_t *cf, ngx_str_t *path,
-    ngx_file_info_t *fi)
+ngx_http_infer_check_file(ngx_conf_t *cf, const char *directive,
+    ngx_str_t *path, ngx_file_info_t *fi)
 {
     if (ngx_file_info(path->data, fi) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "infer_model: " ngx_file_info_n " \"%V\" failed",
-                           path);
+                           "%s: " ngx_file_info_n " \"%V\" failed",
+                           directive, path);
         return NGX_ERROR;
     }
 
     if (!ngx_is_file(fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "infer_model: \"%V\" is not a regular file", path);
+                           "%s: \"%V\" is not a regular file", directive,
+                           path);
         return NGX_ERROR;
     }
 
@@ -564,8 +597,8 @@ ngx_http_infer_try(infer_model_t *model, infer_error_t *err)
 
 
 /*
- * A model that is no image classifier is served all the same, for tensors; one
- * that is must go with the settings of the location.
+ * A model that is no image classifier is served all the same, for tensors, but
+ * guards nothing; one that is must go with the settings of the location.
  */
 
 static ngx_int_t
@@ -585,6 +618,13 @@ ngx_http_infer_check_service(ngx_http_infer_service_t *service,
     settings = service->conf->settings;
 
     if (infer_model_preprocess(model, pp, &err) != 0) {
+
+        if (service->conf->guard) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0, "infer_guard \"%V\": %s",
+                          &service->endpoint->model->path, err.text);
+            return NGX_ERROR;
+        }
+
         len = ngx_strlen(err.text) + 1;
 
         service->no_image = ngx_pnalloc(service->conf->services->pool, len);
