@@ -157,7 +157,7 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       &ngx_http_infer_max_batch_bounds },
 
     { ngx_string("infer_metrics"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_infer_metrics,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -415,6 +415,7 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
      *     conf->nlabelled = 0;
      *     conf->pool = NULL;
      *     conf->error_pages = NULL;
+     *     conf->nv = 0;
      *     conf->shape_text = { 0, NULL };
      *     conf->inherited_shapes = 0;
      */

@@ -248,6 +248,7 @@ struct ngx_http_infer_loc_conf_s {
     ngx_uint_t                   max_batch;
     ngx_array_t                 *error_pages; /* ngx_http_err_page_t; the
                                                  user's */
+    ngx_uint_t                   nv;          /* infer_metrics nv */
 };
 
 
@@ -724,7 +725,7 @@ ngx_http_infer_load_t ngx_http_infer_get_load(
     ngx_http_infer_main_conf_t *imcf, ngx_http_infer_endpoint_t *ep);
 
 
-/* metrics.c */
+/* metrics.c, nv.c */
 
 char *ngx_http_infer_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
