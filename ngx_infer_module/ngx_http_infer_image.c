@@ -30,9 +30,7 @@ ngx_http_infer_run_plain(ngx_http_infer_task_t *task)
 ngx_int_t
 ngx_http_infer_classify(ngx_http_infer_task_t *task, size_t k)
 {
-    ngx_int_t                    rc;
-    ngx_str_t                    data;
-    ngx_http_infer_workspace_t  *ws;
+    ngx_str_t  data;
 
     if (task->service->no_image) {
         ngx_http_infer_task_fail(task, NGX_HTTP_INFER_SHAPE,
@@ -44,12 +42,23 @@ ngx_http_infer_classify(ngx_http_infer_task_t *task, size_t k)
         return NGX_ERROR;
     }
 
+    return ngx_http_infer_classify_image(task, &data, k);
+}
+
+
+ngx_int_t
+ngx_http_infer_classify_image(ngx_http_infer_task_t *task, ngx_str_t *data,
+    size_t k)
+{
+    ngx_int_t                    rc;
+    ngx_http_infer_workspace_t  *ws;
+
     ws = ngx_http_infer_get_workspace(task);
     if (ws == NULL) {
         return NGX_ERROR;
     }
 
-    rc = ngx_http_infer_set_image(task, &data, ws->session);
+    rc = ngx_http_infer_set_image(task, data, ws->session);
 
     if (rc == NGX_OK) {
         ngx_http_infer_compute(task, ws->session);
