@@ -42,10 +42,11 @@ struct infer_session_s {
     size_t                    slots;
     size_t                    bytes;
     int                       observed;    /* each result for itself */
+    const infer_session_t    *lender;      /* of arena and scratch, or NULL */
 
     infer_tensor_t           *tensor;      /* model->n_values */
     infer_call_t             *step;        /* model->n_nodes */
-    infer_strided_t             *view;        /* of steps' operands */
+    infer_strided_t          *view;        /* of steps' operands */
     const infer_op_t        **op;          /* of each step; NULL: nothing is
                                               to be done */
     const infer_tensor_t    **in;          /* the steps' operand lists */

@@ -71,6 +71,36 @@ infer_session_set_input(infer_session_t *session, size_t i, const void *data)
 }
 
 
+void
+infer_session_set_item(infer_session_t *session, size_t i, size_t n,
+    const void *data)
+{
+    size_t                     c, images, size;
+    char                      *dst;
+    const infer_tensor_t      *t;
+    const infer_model_port_t  *port;
+
+    port = input_port(session, i);
+    t = &session->tensor[port->value];
+    size = infer_numel(t) / session->batch;
+
+    if (size == 0) {
+        return;
+    }
+
+    dst = (char *) t->data + n * size * infer_dtype_size(t->dtype);
+
+    if (!port->nchw) {
+        memcpy(dst, data, size * infer_dtype_size(t->dtype));
+        return;
+    }
+
+    images = (size_t) t->dim[0] / session->batch;
+    c = (size_t) t->dim[t->rank - 1];
+    channels_last(data, (float *) (void *) dst, images, c, size / images / c);
+}
+
+
 /* (N, C, inner) to (N, inner, C) */
 static void
 channels_last(const float *src, float *dst, size_t n, size_t c, size_t inner)
