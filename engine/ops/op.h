@@ -125,6 +125,7 @@ extern const infer_op_t  infer_op_qfc;
 extern const infer_op_t  infer_op_qbinary;
 extern const infer_op_t  infer_op_qpool;
 extern const infer_op_t  infer_op_table_lookup;
+extern const infer_op_t  infer_op_stem;
 
 
 /* Whether an operator packs this operand. */
