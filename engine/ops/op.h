@@ -39,6 +39,9 @@ typedef struct {
                                             aligned; NULL without pack */
     const infer_kernels_t   *kernels;
     const infer_parallel_t  *parallel;   /* NULL: this thread alone */
+    int                      descending; /* the last task first: what the
+                                            operator before has written last
+                                            is still in a cache */
     unsigned char           *scratch;    /* slots areas of scratch_size bytes,
                                             64-byte aligned, a multiple of 64 */
     size_t                   scratch_size;
