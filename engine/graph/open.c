@@ -53,7 +53,8 @@ infer_graph_open(const char *path, const infer_load_options_t *options,
         || infer_pass_sparse(g) != 0
         || (!options->apart
             && (infer_pass_gate(g) != 0 || infer_pass_strip(g) != 0))
-        || infer_pass_winograd(g, options->winograd_budget) != 0)
+        || infer_pass_winograd(g, options->winograd_budget) != 0
+        || (!options->apart && infer_pass_stem(g) != 0))
     {
         infer_graph_close(g);
         return NULL;

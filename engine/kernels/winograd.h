@@ -18,6 +18,9 @@
 #define WINO_AA  (WINO_A * WINO_A)
 #define WINO_BB  (WINO_B * WINO_B)
 
+/* Arrays whose indices are all constant become registers. */
+#define UNROLL   _Pragma("GCC unroll 6")
+
 /* over the derivatives at A and B */
 #define WINO_AT_A  (1.0f / (2.0f * WINO_AA * (WINO_AA - WINO_BB)))
 #define WINO_AT_B  (1.0f / (2.0f * WINO_BB * (WINO_BB - WINO_AA)))
@@ -130,7 +133,9 @@ winograd_input_f32(const infer_winograd_input_f32_t *t)
     EACH_VECTOR (t->channels) {
         vm  m = v_mask(t->channels - i);
 
+        UNROLL
         for (size_t w = 0; w < 6; w++) {
+            UNROLL
             for (size_t h = 0; h < 6; h++) {
                 x[h] = v_load_m(t->pixel[h * 6 + w] + i, m);
             }
@@ -138,9 +143,11 @@ winograd_input_f32(const infer_winograd_input_f32_t *t)
             winograd_input_6(x, 1, column + w * 6);
         }
 
+        UNROLL
         for (size_t h = 0; h < 6; h++) {
             winograd_input_6(column + h, 6, y);
 
+            UNROLL
             for (size_t w = 0; w < 6; w++) {
                 v_store_m(t->y + (h * 6 + w) * t->step + i, y[w], m);
             }
@@ -159,33 +166,48 @@ static inline void
 winograd_output_vector(const infer_winograd_output_f32_t *t, size_t i,
     int clip)
 {
-    vf      v, column[24], y[4], x[6];
-    vf      a = v_set1(clip ? t->act->a : -__builtin_inff());
-    vf      b = v_set1(clip ? t->act->b : __builtin_inff());
-    vm      m = v_mask(t->channels - i);
-    vf      bias = v_load(t->bias + i);
-    size_t  offset;
+    vf            v, column[24], y[4], x[6];
+    vf            a = v_set1(clip ? t->act->a : -__builtin_inff());
+    vf            b = v_set1(clip ? t->act->b : __builtin_inff());
+    vm            m = v_mask(t->channels - i);
+    vf            bias = v_load(t->bias + i);
+    size_t        step = t->step, row = t->row, pixel = t->pixel;
+    size_t        height = t->height, width = t->width;
+    float        *c = t->c + i;
+    const float  *from = t->x + i;
+    const float  *r = t->residual != NULL ? t->residual + i : NULL;
 
+    UNROLL
     for (size_t w = 0; w < 6; w++) {
+        UNROLL
         for (size_t h = 0; h < 6; h++) {
-            x[h] = v_load(t->x + (h * 6 + w) * t->step + i);
+            x[h] = v_load(from + (h * 6 + w) * step);
         }
 
         winograd_output_6(x, 1, column + w * 4);
     }
 
-    for (size_t h = 0; h < t->height; h++) {
+    UNROLL
+    for (size_t h = 0; h < 4; h++) {
+        if (h == height) {
+            break;
+        }
+
         winograd_output_6(column + h, 4, y);
 
-        for (size_t w = 0; w < t->width; w++) {
-            offset = h * t->row + w * t->pixel + i;
-            v = v_add(y[w], bias);
-
-            if (t->residual != NULL) {
-                v = v_add(v, v_load_m(t->residual + offset, m));
+        UNROLL
+        for (size_t w = 0; w < 4; w++) {
+            if (w == width) {
+                break;
             }
 
-            v_store_m(t->c + offset, v_clip(v, a, b), m);
+            v = v_add(y[w], bias);
+
+            if (r != NULL) {
+                v = v_add(v, v_load_m(r + h * row + w * pixel, m));
+            }
+
+            v_store_m(c + h * row + w * pixel, v_clip(v, a, b), m);
         }
     }
 }

@@ -16,9 +16,10 @@
 #define CACHE_LINE  64
 
 
-/* Tasks next .. end - 1. */
+/* Tasks next .. end - 1, or, descending, first + end - 1 - these. */
 typedef struct {
     atomic_size_t  next;
+    size_t         first;
     size_t         end;
     char           apart[CACHE_LINE];
 } share_t;
@@ -26,6 +27,7 @@ typedef struct {
 typedef struct {
     void         (*task)(void *arg, size_t i, size_t slot);
     void          *arg;
+    int            descending;
     size_t         shares;
     share_t        share[SHARES];
 } shared_t;
@@ -72,7 +74,8 @@ infer_dtype_name(infer_dtype_t dtype)
  * Each thread has a share of neighbouring tasks, and takes others' when that
  * is done.  Operators number their tasks in the order of rows, so what a
  * thread reads is mostly what it has written in the operator before, and lies
- * in its own cache.
+ * in its own cache: the last of it, of a large tensor, so that every other
+ * operator begins there.
  */
 void
 infer_parallel_for(const infer_call_t *call,
@@ -82,18 +85,20 @@ infer_parallel_for(const infer_call_t *call,
 
     if (call->parallel == NULL || n < 2) {
         for (size_t i = 0; i < n; i++) {
-            task(arg, i, 0);
+            task(arg, call->descending ? n - 1 - i : i, 0);
         }
         return;
     }
 
     s.task = task;
     s.arg = arg;
+    s.descending = call->descending;
     s.shares = call->parallel->slots;
     s.shares = s.shares < SHARES ? s.shares : SHARES;
 
     for (size_t i = 0; i < s.shares; i++) {
-        atomic_init(&s.share[i].next, infer_task_first(n, s.shares, i));
+        s.share[i].first = infer_task_first(n, s.shares, i);
+        atomic_init(&s.share[i].next, s.share[i].first);
         s.share[i].end = infer_task_first(n, s.shares, i + 1);
     }
 
@@ -140,7 +145,8 @@ any_task(void *arg, size_t i, size_t slot)
                                          memory_order_relaxed);
 
         if (next < share->end) {
-            s->task(s->arg, next, slot);
+            s->task(s->arg, s->descending ? share->first + share->end - 1
+                                            - next : next, slot);
             return;
         }
     }

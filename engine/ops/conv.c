@@ -197,34 +197,12 @@ static void
 multiply_line(const infer_lines_t *l, const unsigned char *lines,
     size_t slot, size_t offset)
 {
-    size_t             panels;
-    const float       *residual = infer_product_residual(l->call);
-    infer_tile_f32_t   t;
+    const float  *residual = infer_product_residual(l->call);
 
     (void) slot;
 
-    t.lda = (size_t) (l->window->stride[2] * l->channels);
-    t.run = (size_t) (l->window->kernel[2] * l->channels);
-    t.run_step = (size_t) (l->window->dilation[1] * l->line);
-    t.k = t.run * (size_t) l->window->kernel[1];
-    t.n = (size_t) l->y->dim[3];
-
-    panels = (t.n + INFER_PANEL - 1) / INFER_PANEL;
-
-    t.panels = l->call->packed;
-    t.bias = t.panels + panels * INFER_PANEL * t.k;
-    t.next = NULL;
-    t.panel_step = 0;
-    t.resume = 0;
-    t.ldr = t.ldc = l->ldc;
-    t.act = &l->call->param->conv.act;
-
-    t.rows = (size_t) l->y->dim[2];
-    t.a = (const float *) lines;
-    t.c = (float *) l->y->data + offset;
-    t.residual = residual != NULL ? residual + offset : NULL;
-
-    l->call->kernels->tile_f32(&t);
+    infer_lines_f32(l, lines, residual != NULL ? residual + offset : NULL,
+                    (float *) l->y->data + offset);
 }
 
 

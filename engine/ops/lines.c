@@ -91,31 +91,43 @@ lines_read(const infer_lines_t *l)
 static void
 run_task(void *arg, size_t i, size_t slot)
 {
-    size_t                 from;
-    int64_t                image, first, end, lines;
-    unsigned char         *scratch;
-    const infer_lines_t   *l = arg;
+    int64_t               image, first, end;
+    const infer_lines_t  *l = arg;
+    infer_lines_copy_t    copy = { .lines = infer_scratch(l->call, slot) };
 
-    scratch = infer_scratch(l->call, slot);
     image = (int64_t) i / l->tasks;
     first = (int64_t) i % l->tasks * l->lines;
     end = first + l->lines;
     end = end < l->y->dim[1] ? end : l->y->dim[1];
-    lines = (end - first - 1) * l->window->stride[1] + l->extent;
-
-    copy_lines(l, (const unsigned char *) l->x->data
-                  + (size_t) (image * l->x->dim[1] * l->x->dim[2]
-                              * l->channels) * l->size,
-               first * l->window->stride[1] - l->window->before[1], lines,
-               scratch);
 
     for (int64_t line = first; line < end; line++) {
-        from = (size_t) ((line - first) * l->window->stride[1] * l->line);
-
-        l->multiply(l, scratch + from * l->size, slot,
+        l->multiply(l, infer_lines_under(l, &copy, image, line, end), slot,
                     (size_t) ((image * l->y->dim[1] + line) * l->y->dim[2])
                     * l->ldc);
     }
+}
+
+
+const unsigned char *
+infer_lines_under(const infer_lines_t *l, infer_lines_copy_t *copy,
+    int64_t image, int64_t row, int64_t end)
+{
+    int64_t  stride = l->window->stride[1];
+
+    if (copy->image != image || row < copy->first || row >= copy->end) {
+        copy->image = image;
+        copy->first = row;
+        copy->end = row + l->lines < end ? row + l->lines : end;
+
+        copy_lines(l, (const unsigned char *) l->x->data
+                      + (size_t) (image * l->x->dim[1] * l->x->dim[2]
+                                  * l->channels) * l->size,
+                   row * stride - l->window->before[1],
+                   (copy->end - row - 1) * stride + l->extent, copy->lines);
+    }
+
+    return copy->lines
+           + (size_t) ((row - copy->first) * stride * l->line) * l->size;
 }
 
 
@@ -142,4 +154,30 @@ copy_lines(const infer_lines_t *l, const unsigned char *image, int64_t first,
     }
 
     memset(dst, l->padding, SLACK * l->size);
+}
+
+
+void
+infer_lines_f32(const infer_lines_t *l, const unsigned char *lines,
+    const float *residual, float *c)
+{
+    infer_tile_f32_t  t;
+
+    memset(&t, 0, sizeof(t));
+    t.a = (const float *) lines;
+    t.lda = (size_t) (l->window->stride[2] * l->channels);
+    t.rows = (size_t) l->y->dim[2];
+    t.run = (size_t) (l->window->kernel[2] * l->channels);
+    t.run_step = (size_t) (l->window->dilation[1] * l->line);
+    t.k = t.run * (size_t) l->window->kernel[1];
+    t.n = (size_t) l->y->dim[3];
+    t.panels = l->call->packed;
+    t.bias = t.panels
+             + (t.n + INFER_PANEL - 1) / INFER_PANEL * INFER_PANEL * t.k;
+    t.residual = residual;
+    t.c = c;
+    t.ldr = t.ldc = l->ldc;
+    t.act = &l->call->param->conv.act;
+
+    l->call->kernels->tile_f32(&t);
 }

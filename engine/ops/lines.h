@@ -41,6 +41,25 @@ int infer_lines_fit(const infer_window_t *window, int64_t groups, int rank,
 void infer_lines_init(infer_lines_t *l, const infer_call_t *call,
     const infer_window_t *window, unsigned char padding);
 
+/* Copied lines: those of outputs first .. end - 1 of an image. */
+typedef struct {
+    unsigned char         *lines;          /* infer_lines_scratch() bytes */
+    int64_t                image;
+    int64_t                first;
+    int64_t                end;            /* first: none */
+} infer_lines_copy_t;
+
+/*
+ * Where the window of output line `row` begins.  If it is not in the copy, as
+ * many lines are as there is room for, from it to that of `end` - 1.
+ */
+const unsigned char *infer_lines_under(const infer_lines_t *l,
+    infer_lines_copy_t *copy, int64_t image, int64_t row, int64_t end);
+
+/* A line of floats, c, of a conv, packed as a product; residual: NULL: none. */
+void infer_lines_f32(const infer_lines_t *l, const unsigned char *lines,
+    const float *residual, float *c);
+
 /* A multiply may read 3 elements beyond the last line. */
 size_t infer_lines_scratch(const infer_lines_t *l);
 void infer_lines_run(const infer_lines_t *l);

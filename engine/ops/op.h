@@ -42,6 +42,9 @@ typedef struct {
                                             may fetch it into the cache */
     const infer_kernels_t   *kernels;
     const infer_parallel_t  *parallel;   /* NULL: this thread alone */
+    int                      descending; /* the last task first: what the
+                                            operator before has written last
+                                            is still in a cache */
     unsigned char           *scratch;    /* slots areas of scratch_size bytes,
                                             64-byte aligned, a multiple of 64 */
     size_t                   scratch_size;
@@ -128,6 +131,7 @@ extern const infer_op_t  infer_op_qfc;
 extern const infer_op_t  infer_op_qbinary;
 extern const infer_op_t  infer_op_qpool;
 extern const infer_op_t  infer_op_table_lookup;
+extern const infer_op_t  infer_op_stem;
 
 
 /* Whether an operator packs this operand. */

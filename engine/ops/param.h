@@ -48,6 +48,7 @@ typedef enum {
     INFER_OP_QBINARY,
     INFER_OP_QPOOL,
     INFER_OP_TABLE,
+    INFER_OP_STEM,
     INFER_OPS
 } infer_op_id_t;
 
@@ -221,6 +222,16 @@ typedef struct {
     int32_t         ceil;              /* output size is rounded up */
     int32_t         indices;
 } infer_pool_t;
+
+/*
+ * A convolution of few channels and the max pool of its result, as one.  in:
+ * the first four of conv.  out: (N, OH, OW, O).
+ */
+typedef struct {
+    infer_conv_t    conv;              /* the first, as functions of conv
+                                          expect it */
+    infer_pool_t    pool;
+} infer_stem_t;
 
 typedef enum {
     INFER_REDUCE_MEAN = 0,
@@ -483,6 +494,7 @@ typedef union {
     infer_resize_t     resize;
     infer_affine_t     affine;
     infer_strip_t      strip;
+    infer_stem_t       stem;
     infer_quantize_t   quantize;
     infer_dynamic_quantize_t
                        dynamic_quantize;

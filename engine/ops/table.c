@@ -35,5 +35,6 @@ const infer_op_t *const infer_op_table[INFER_OPS] = {
     &infer_op_qfc,
     &infer_op_qbinary,
     &infer_op_qpool,
-    &infer_op_table_lookup
+    &infer_op_table_lookup,
+    &infer_op_stem
 };

@@ -185,29 +185,35 @@ check_padded(infer_graph_t *g, const infer_node_t *node,
 }
 
 
-/* floor((in + padding - extent) / stride) + 1 */
 static int
 output_size(infer_graph_t *g, const infer_node_t *node,
     const infer_window_t *w, int i, infer_dim_t in, infer_dim_t *out)
 {
-    int64_t  room;
-
     if (in.batch != 0 || in.base < 1 || in.base > INT32_MAX) {
         return infer_node_fail(g, node, "spatial dimensions must be known "
                                "and positive");
     }
 
-    room = in.base + w->before[i] + w->after[i]
-           - ((int64_t) (w->kernel[i] - 1) * w->dilation[i] + 1);
+    *out = infer_dim(infer_window_output(w, i, in.base));
 
-    if (room < 0) {
+    if (out->base < 1) {
         return infer_node_fail(g, node, "the window is larger than the "
                                "padded input");
     }
 
-    *out = infer_dim(room / w->stride[i] + 1);
-
     return 0;
+}
+
+
+int64_t
+infer_window_output(const infer_window_t *w, int i, int64_t in)
+{
+    int64_t  room;
+
+    room = in + w->before[i] + w->after[i]
+           - ((int64_t) (w->kernel[i] - 1) * w->dilation[i] + 1);
+
+    return room < 0 ? 0 : room / w->stride[i] + 1;
 }
 
 

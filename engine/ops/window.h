@@ -43,6 +43,10 @@ typedef struct {
 int infer_window_shape(infer_graph_t *g, const infer_node_t *node,
     const infer_window_t *window, int64_t groups, infer_dim_t *dim);
 
+/* Outputs along dimension i: floor((in + padding - extent) / stride) + 1; 0
+   where the window is larger than the padded input. */
+int64_t infer_window_output(const infer_window_t *w, int i, int64_t in);
+
 /* The weights (O, C / groups, spatial..); depthwise are one group with a
    channel for each output. */
 infer_weights_t infer_window_weights(const infer_node_t *node,

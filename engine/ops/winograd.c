@@ -236,7 +236,7 @@ infer_winograd_run(const infer_call_t *call)
 static void
 winograd_init(winograd_t *w, const infer_call_t *call)
 {
-    size_t  bytes, most;
+    size_t  bytes, most, wide;
 
     w->call = call;
     w->x = call->in[INFER_IN_X];
@@ -257,10 +257,11 @@ winograd_init(winograd_t *w, const infer_call_t *call)
     /* rows and points are an odd number of cache lines apart */
     w->ld = (ceil_div(w->channels, 16) | 1) * 16;
 
+    wide = w->ld > w->chunk * PANEL ? w->ld : w->chunk * PANEL;
     bytes = POINTS * w->panels * PANEL * w->channels * sizeof(float);
     most = (w->late ? LATE_BYTES
             : bytes > MANY_WEIGHTS ? LARGE_BYTES : BLOCK_BYTES)
-           / (POINTS * w->ld * sizeof(float));
+           / (POINTS * wide * sizeof(float));
     most += most == 0;
 
     w->blocks = ceil_div(w->tiles, most);

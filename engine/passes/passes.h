@@ -77,6 +77,12 @@ int infer_pass_winograd(infer_graph_t *g, size_t budget);
  */
 int infer_pass_strip(infer_graph_t *g);
 
+/*
+ * Makes one node of a convolution of few channels and the max pool behind it,
+ * where what lies between them is large.
+ */
+int infer_pass_stem(infer_graph_t *g);
+
 /* Removes nodes whose results nobody uses and counts uses. */
 int infer_pass_sweep(infer_graph_t *g);
 

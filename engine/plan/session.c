@@ -644,6 +644,7 @@ root_of(const infer_place_t *place, uint32_t i)
 static void
 resolve_steps(infer_session_t *s)
 {
+    int                        descending = 0;
     infer_call_t              *call;
     const uint32_t            *operand;
     const infer_kernels_t     *kernels;
@@ -660,6 +661,7 @@ resolve_steps(infer_session_t *s)
 
         call->param = &node->param;
         call->kernels = kernels;
+        call->descending = descending;
         call->n_in = (int) node->n_in;
         call->n_out = (int) node->n_out;
         call->in = s->in + node->operand;
@@ -675,6 +677,11 @@ resolve_steps(infer_session_t *s)
 
         for (uint32_t k = 0; k < node->n_out; k++) {
             call->out[k] = &s->tensor[operand[node->n_in + k]];
+        }
+
+        /* a concatenation mostly finds its parts in place */
+        if (s->op[i] != NULL && node->op != INFER_OP_CONCAT) {
+            descending = !descending;
         }
     }
 

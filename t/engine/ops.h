@@ -297,6 +297,7 @@ run_op(infer_op_id_t op, const infer_param_t *param, infer_tensor_t **in,
     for (int k = 0; infer_kernels_own((size_t) k / 2) != NULL; k++) {
         call.kernels = infer_kernels_own((size_t) k / 2);
         call.parallel = k % 2 ? &host : NULL;
+        call.descending = k / 2 % 2;
         call.out = k == 0 ? first : again;
         run_call(g->node[g->n_nodes - 1], &call);
 
