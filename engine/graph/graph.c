@@ -14,6 +14,9 @@
 /* A graph folds into at most so many bytes: a small file can ask for more. */
 #define MAX_FOLDED       ((size_t) 1 << 30)
 
+/* Bytes from which on dequantized constants are put off. */
+#define LARGE_CONSTANT   ((size_t) 64 << 10)
+
 #define MAX_OPERANDS     65536
 
 
@@ -31,6 +34,8 @@ static int fold(infer_graph_t *g, infer_node_t *node);
 static int fold_at(infer_graph_t *g, const infer_node_t *node, int64_t batch,
     void **result);
 static int keeps_quantized(const infer_node_t *node);
+static int put_off(infer_graph_t *g, const infer_node_t *node);
+static int fill(infer_graph_t *g, infer_value_t *v);
 static int align_constant(infer_graph_t *g, infer_value_t *v);
 static size_t constant_size(const infer_value_t *v);
 
@@ -369,14 +374,20 @@ fold(infer_graph_t *g, infer_node_t *node)
     void          **result[3];
     infer_value_t  *v;
 
-    varied = 0;
+    varied = put_off(g, node);
+
+    if (varied != 0) {
+        return varied > 0 ? 0 : -1;
+    }
 
     for (int i = 0; i < node->n_in; i++) {
         if (node->in[i] == NULL) {
             continue;
         }
 
-        if (align_constant(g, node->in[i]) != 0) {
+        if (fill(g, node->in[i]) != 0
+            || align_constant(g, node->in[i]) != 0)
+        {
             return -1;
         }
 
@@ -416,6 +427,115 @@ keeps_quantized(const infer_node_t *node)
            || (node->in[0] != NULL && node->in[0]->quantized != NULL
                && (node->id == INFER_OP_RESHAPE
                    || node->id == INFER_OP_TRANSPOSE));
+}
+
+
+/* Stands for data that is not computed yet. */
+static const unsigned char  later[64] __attribute__((aligned(64)));
+
+
+/* 1 where the result of node, from constants, has been put off; 0, -1. */
+static int
+put_off(infer_graph_t *g, const infer_node_t *node)
+{
+    infer_value_t  *v = node->out[0];
+
+    if (!keeps_quantized(node) || v->dtype != INFER_F32 || v->rank < 2
+        || constant_size(v) < LARGE_CONSTANT
+        || node->in[0]->dtype == INFER_I32
+        || (node->id != INFER_OP_DEQUANTIZE && node->in[0]->data != later))
+    {
+        return 0;
+    }
+
+    for (int i = 0; i < node->n_in; i++) {
+        if (node->in[i] != NULL && node->in[i]->varied[0] != NULL) {
+            return 0;
+        }
+    }
+
+    if (infer_quantized_keep(g, node) != 0) {
+        return -1;
+    }
+
+    if (v->quantized == NULL) {
+        return 0;
+    }
+
+    v->data = later;
+    g->folded += constant_size(v);
+
+    return 1;
+}
+
+
+/* The data of a constant that was put off; nothing to do for others. */
+static int
+fill(infer_graph_t *g, infer_value_t *v)
+{
+    void                     *data;
+    infer_node_t              node;
+    infer_value_t            *in[3];
+    const infer_quantized_t  *was = v->quantized;
+
+    if (v->data != later) {
+        return 0;
+    }
+
+    in[0] = (infer_value_t *) was->q;
+    in[1] = (infer_value_t *) was->scale;
+    in[2] = (infer_value_t *) was->zero;
+
+    memset(&node, 0, sizeof(node));
+    node.id = INFER_OP_DEQUANTIZE;
+    node.op = infer_op_table[node.id];
+    node.param.quantize.axis = was->axis;
+    node.in = in;
+    node.n_in = 3;
+    node.out = &v;
+    node.n_out = 1;
+
+    for (int i = 0; i < 3; i++) {
+        if (in[i] != NULL && align_constant(g, in[i]) != 0) {
+            return -1;
+        }
+    }
+
+    /* counted when it was put off */
+    g->folded -= constant_size(v);
+
+    if (fold_at(g, &node, 1, &data) != 0) {
+        return -1;
+    }
+
+    v->data = data;
+
+    return 0;
+}
+
+
+int
+infer_graph_fill(infer_graph_t *g)
+{
+    const infer_node_t  *node;
+
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        node = g->node[i];
+
+        for (int k = 0; k < node->n_in; k++) {
+            if (node->in[k] != NULL && fill(g, node->in[k]) != 0) {
+                return -1;
+            }
+        }
+    }
+
+    for (size_t i = 0; i < g->n_outputs; i++) {
+        if (fill(g, g->output[i].value) != 0) {
+            return -1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -46,7 +46,11 @@ struct infer_value_s {
     uint32_t        uses;          /* valid after a sweep */
 };
 
-/* What a dequantized constant was: (q - zero) * scale gives its data. */
+/*
+ * What a dequantized constant was: (q - zero) * scale gives its data.  Large
+ * weights that integer operators may take as they are become floats only when
+ * they must: see infer_graph_fill.
+ */
 typedef struct infer_quantized_s {
     const infer_value_t  *q;       /* i8, u8 or i32 */
     const infer_value_t  *scale;   /* f32: one, or those of dimension axis */
@@ -218,6 +222,14 @@ int infer_value_is_one(const infer_value_t *v);
  * dimension that has scales is still there.  0, or -1 with the error set.
  */
 int infer_quantized_keep(infer_graph_t *g, const infer_node_t *node);
+
+/*
+ * Computes the data of all dequantized constants that nodes take and that has
+ * been put off: of rank 2 or more, and large.  Until then only dtype and shape
+ * of those may be read, and nodes be emitted that take them.  0, or -1 with
+ * the error set.
+ */
+int infer_graph_fill(infer_graph_t *g);
 
 /*
  * q - zero, constants i8 or u8 (zero: one, or those of dimension axis; NULL:

@@ -44,12 +44,15 @@ infer_graph_open(const char *path, const infer_load_options_t *options,
         || infer_pass_patterns(g) != 0
         || infer_pass_fuse(g) != 0
         || infer_pass_affine(g) != 0
+        || ((options->pruning != NULL || options->equalize
+             || options->quantization != NULL) && infer_graph_fill(g) != 0)
         || (options->pruning != NULL
             && infer_pass_prune(g, options->pruning) != 0)
         || (options->equalize && infer_pass_equalize(g) != 0)
         || (options->quantization != NULL
             && infer_pass_quantize(g, options->quantization) != 0)
         || infer_pass_integer(g) != 0
+        || infer_graph_fill(g) != 0
         || infer_pass_sparse(g) != 0
         || (!options->apart
             && (infer_pass_gate(g) != 0 || infer_pass_strip(g) != 0))

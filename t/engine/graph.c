@@ -544,6 +544,52 @@ test_padded_pool(void)
 }
 
 
+/* Large constants that were bytes, by columns: floats only when asked for. */
+static void
+test_put_off(void)
+{
+    enum { ROWS = 96, COLUMNS = 512 };
+    int             right = 1;
+    int8_t         *q;
+    float          *scale, x;
+    int64_t         dim[] = { ROWS, COLUMNS };
+    infer_param_t   p = { .transpose = { .perm = { 1, 0 } } };
+    infer_value_t  *v, *moved, *negative;
+
+    (void) begin(3, 4);
+    q = infer_graph_alloc(g, ROWS * COLUMNS);
+    scale = infer_graph_alloc(g, ROWS * sizeof(float));
+
+    for (int i = 0; i < ROWS * COLUMNS; i++) {
+        q[i] = (int8_t) (i * 7 % 255 - 127);
+        scale[i / COLUMNS] = 0.1f * (float) (i / COLUMNS + 1);
+    }
+
+    v = emit(INFER_OP_DEQUANTIZE, &(infer_param_t) { .quantize = { 0 } },
+             infer_graph_constant(g, "q", INFER_I8, 2, dim, q),
+             infer_graph_constant(g, "scale", INFER_F32, 1, dim, scale),
+             NULL);
+    moved = emit(INFER_OP_TRANSPOSE, &p, v, NULL, NULL);
+    ok(moved->data == v->data && infer_value_is_constant(moved),
+       "neither is there yet, dequantized or transposed");
+
+    negative = unary(INFER_NEG, 0, 0, moved);
+    end(v);
+    ok(infer_graph_fill(g) == 0 && moved->data != v->data,
+       "who takes one gets it");
+
+    for (int i = 0; i < ROWS * COLUMNS; i++) {
+        x = (float) q[i] * scale[i / COLUMNS];
+        right = right && ((const float *) v->data)[i] == x
+                && ((const float *) negative->data)[i % COLUMNS * ROWS
+                                                    + i / COLUMNS] == -x;
+    }
+
+    ok(right, "and its floats are right");
+    infer_graph_close(g);
+}
+
+
 static void
 test_refusals(void)
 {
@@ -611,6 +657,7 @@ main(void)
     test_patterns();
     test_factor();
     test_padded_pool();
+    test_put_off();
     test_refusals();
     test_arena();
 

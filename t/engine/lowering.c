@@ -217,6 +217,7 @@ compute(size_t from, size_t images, size_t *n)
     infer_session_t  *s;
 
     infer_pass_sweep(g);
+    infer_graph_fill(g);
 
     size = infer_graph_model_size(g);
     mem = aligned_alloc(64, (size + 63) / 64 * 64);
