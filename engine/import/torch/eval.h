@@ -180,6 +180,7 @@ torch_value_t *torch_item(torch_eval_t *t, const torch_value_t *v);
 extern const torch_builtin_t  torch_builtins_core[];      /* core.c */
 extern const torch_builtin_t  torch_builtins_number[];    /* number.c */
 extern const torch_builtin_t  torch_builtins_sequence[];  /* sequence.c */
+extern const torch_builtin_t  torch_builtins_list[];      /* list.c */
 extern const torch_builtin_t  torch_builtins_dict[];      /* dict.c */
 extern const torch_builtin_t  torch_builtins_unary[];     /* aten_*.c */
 extern const torch_builtin_t  torch_builtins_elementwise[];

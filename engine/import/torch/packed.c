@@ -257,7 +257,8 @@ config_list(torch_eval_t *t, const int64_t *x, size_t n)
 
 
 torch_value_t *
-aten_integer_bias(torch_eval_t *t, const aten_packed_t *p, const torch_quantizer_t *x)
+aten_integer_bias(torch_eval_t *t, const aten_packed_t *p,
+    const torch_quantizer_t *x)
 {
     float                     s, b;
     double                    q;
