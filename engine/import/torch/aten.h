@@ -191,8 +191,19 @@ infer_value_t *aten_concat(torch_eval_t *t, infer_value_t *const *in, int n,
 infer_value_t *aten_linear(torch_eval_t *t, infer_value_t *x,
     infer_value_t *weight, infer_value_t *bias);
 
+/* alpha * a @ b, or a @ b' */
+infer_value_t *aten_matmul(torch_eval_t *t, infer_value_t *a,
+    infer_value_t *b, int transpose_b, double alpha);
+
 infer_value_t *aten_softmax(torch_eval_t *t, infer_value_t *x, int axis,
     int log);
+
+/*
+ * name(value[0], .., value[n - 1]) as a tensor, a NULL being None: for
+ * operators that are made of others.
+ */
+infer_value_t *aten_call(torch_eval_t *t, const char *name,
+    torch_value_t *const *value, size_t n);
 
 
 /* ---- quantized tensors: aten_quantize.c ------------------------------- */

@@ -517,3 +517,26 @@ aten_concat(torch_eval_t *t, infer_value_t *const *in, int n, int axis)
 
     return aten_emit(t, INFER_OP_CONCAT, &p, in, n);
 }
+
+
+infer_value_t *
+aten_call(torch_eval_t *t, const char *name, torch_value_t *const *value,
+    size_t n)
+{
+    torch_args_t    args = { .n = n };
+    torch_value_t  *y;
+
+    for (size_t i = 0; i < n; i++) {
+        args.value[i] = value[i] != NULL ? value[i]
+                                         : torch_new(t->g, TORCH_NONE);
+        if (args.value[i] == NULL) {
+            return NULL;
+        }
+    }
+
+    t->within++;
+    y = torch_call_named(t, name, &args);
+    t->within--;
+
+    return y != NULL ? aten_tensor(t, y) : NULL;
+}
