@@ -110,6 +110,8 @@ CASES = {
     "rsub": (IMAGE, lambda x: 1 - x),
     "div": (IMAGE, lambda x: x / 3 + 2 / (x.abs() + 1)),
     "div_floor": (IMAGE, lambda x: torch.div(x, 0.3, rounding_mode="floor")),
+    "div_trunc": (IMAGE, lambda x: torch.div(x, 0.3, rounding_mode="trunc")
+                  + torch.div((x * 9).int(), 2, rounding_mode="trunc")),
     "remainder": (IMAGE, lambda x: torch.remainder(x, 0.7)),
     "pow": (IMAGE, lambda x: x ** 2 + x.abs() ** 1.5 + 2 ** x),
     "min_max": (IMAGE, lambda x: torch.maximum(x, parameter(10))

@@ -51,6 +51,13 @@ infer_value_t *aten_float(torch_eval_t *t, const torch_value_t *v);
 infer_value_t *aten_constant(torch_eval_t *t, const torch_value_t *v,
     const char *what);
 
+/*
+ * Refuses indices that are floats.  Where they come from an input, that is
+ * taken for one of integers when the code is evaluated again: archives do not
+ * tell.  0 or -1.
+ */
+int aten_check_index(torch_eval_t *t, const infer_value_t *x);
+
 /* A new tensor that holds y. */
 torch_value_t *aten_new(torch_eval_t *t, infer_value_t *y);
 

@@ -88,6 +88,10 @@ gather(torch_eval_t *t, torch_value_t *const *arg)
         return NULL;
     }
 
+    if (aten_check_index(t, index) != 0) {
+        return NULL;
+    }
+
     if (index->rank != x->rank || x->dim[axis].batch != 0
         || x->dim[axis].base < 1)
     {

@@ -47,6 +47,8 @@ typedef struct {
     int                  nested;
     int                  within;      /* an operator that is made of others,
                                          which are not counted */
+    unsigned char        integers[TORCH_MAX_ARGS];  /* inputs that are */
+    int                  recast;      /* it failed for want of one of them */
     int                  trained;     /* a module was saved in training mode */
     int                  follows;     /* a decision followed the batch: */
     char                 why[160];    /* where */
