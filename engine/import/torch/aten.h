@@ -223,6 +223,14 @@ torch_value_t *aten_quantized(torch_eval_t *t, infer_value_t *y,
     const torch_quantizer_t *q);
 
 /*
+ * x quantized by a scale that is computed at run time, and dequantized;
+ * reduced: to 7 bits.  PyTorch has one scale for a tensor.  Where that follows
+ * the batch, each image has its own, or its result would depend on what it is
+ * in a batch with.
+ */
+infer_value_t *aten_dynamic(torch_eval_t *t, infer_value_t *x, int reduced);
+
+/*
  * Of a scale and a zero point, as numbers or as arguments; dtype: u8 or i8.
  * NULL with the error.
  */
@@ -267,6 +275,13 @@ int aten_packed_linear(torch_eval_t *t, const torch_value_t *v,
     aten_packed_t *p);
 int aten_packed_conv(torch_eval_t *t, const torch_value_t *v,
     aten_packed_t *p);
+
+/*
+ * Those of a recurrent layer in one direction: of its input and of its state;
+ * *reduced: as above.
+ */
+int aten_packed_cell(torch_eval_t *t, const torch_value_t *v,
+    aten_packed_t *p, int *reduced);
 
 /*
  * The bias as the integers that PyTorch adds to the sums, with their scale,

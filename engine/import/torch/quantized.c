@@ -155,39 +155,6 @@ ATEN_KIND(linear, linear_kind, 0)
 ATEN_KIND(linear_relu, linear_kind, 1)
 
 
-/*
- * PyTorch has one scale for a tensor.  Where that follows the batch, each
- * image has its own, or its result would depend on what it is in a batch with.
- */
-static infer_value_t *
-dynamic(torch_eval_t *t, infer_value_t *x, int reduced)
-{
-    infer_param_t   p;
-    infer_value_t  *out[3];
-
-    x = x != NULL ? aten_cast(t, x, INFER_F32) : NULL;
-    if (x == NULL) {
-        return NULL;
-    }
-
-    memset(&p, 0, sizeof(p));
-    p.dynamic_quantize.axis = x->rank > 0 && x->dim[0].batch != 0;
-    p.dynamic_quantize.reduced = reduced;
-
-    if (infer_graph_emit(t->g, INFER_OP_DYNAMIC_QUANTIZE, &p, t->place, &x, 1,
-                         out, 3) != 0)
-    {
-        return NULL;
-    }
-
-    reduced = p.dynamic_quantize.axis;
-    memset(&p, 0, sizeof(p));
-    p.quantize.axis = reduced;
-
-    return aten_emit(t, INFER_OP_DEQUANTIZE, &p, out, 3);
-}
-
-
 /* arg: X, W_prepack, reduce_range */
 static torch_value_t *
 linear_dynamic_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
@@ -202,7 +169,8 @@ linear_dynamic_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
         return NULL;
     }
 
-    value[0] = aten_new(t, dynamic(t, aten_tensor(t, arg[0]), reduced != 0));
+    value[0] = aten_new(t, aten_dynamic(t, aten_tensor(t, arg[0]),
+                                        reduced != 0));
     value[1] = p.weight;
     value[2] = p.bias;
 
