@@ -48,8 +48,9 @@ sub output {
 
     local $ENV{INFER_ISA} = $isa if $isa ne '';
     unlink "$dir/output.npy";
-    system("$infer run $model --input-shape $shape --input $x "
-           . "--output-dir $dir > $dir/told") == 0 or return '';
+    $shape = "--input-shape $shape" if $shape ne '';
+    system("$infer run $model $shape --input $x --output-dir $dir "
+           . "> $dir/told") == 0 or return '';
 
     return slurp("$dir/output.npy");
 }
@@ -84,6 +85,11 @@ for (['static', 'static', 'Nx1x12x12', @convolutions],
        "$name: PyTorch's: @got");
     is(output($_, $model, $shape, $x), $bytes, "$name: the same bits, $_")
         for qw(scalar avx2);
+
+    system("$infer convert $model --input-shape $shape -o $dir/m.infer "
+           . "> $dir/told") == 0 or fail("$name: convert");
+    is(output('', "$dir/m.infer", '', $x), $bytes,
+       "$name: the same bits, as an .infer file");
 }
 
 my $inspected = told($infer, 'inspect', "$data/frozen.pt", '--input-shape',

@@ -41,9 +41,37 @@ def write_view(x):
     return y + y[:, 2:3]
 
 
+def write_mask(x):
+    y = x * 1
+    y[x > 0.5] = -2
+    y[:, :2][x[:, :2] < 0] = 3
+    z = y.permute(0, 2, 3, 1) * 1
+    z[x[:, 0] < 0] = 4
+    return z
+
+
+def index_of(x, *shape):
+    rng = np.random.default_rng(3)
+    index = torch.from_numpy(rng.integers(0, 6, (1,) + shape))
+    return index.repeat(x.shape[0], 1, 1, 1)
+
+
+def encoder(**options):
+    """nn.TransformerEncoder, of which eval() traces the fast path."""
+    torch.manual_seed(2)
+    layer = nn.TransformerEncoderLayer(16, 4, 24, batch_first=True, **options)
+    model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
+    for p in model.parameters():
+        p.requires_grad_(False)
+        p.add_(0.1 * parameter(*p.shape))
+    return model
+
+
 def argmaxes(x):
     return x.argmax(1).float() + x.argmax(2, keepdim=True).sum(1)
 
+
+ENCODER = encoder()
 
 # name: (shape without the batch, function)
 CASES = {
@@ -82,6 +110,8 @@ CASES = {
     "rsub": (IMAGE, lambda x: 1 - x),
     "div": (IMAGE, lambda x: x / 3 + 2 / (x.abs() + 1)),
     "div_floor": (IMAGE, lambda x: torch.div(x, 0.3, rounding_mode="floor")),
+    "div_trunc": (IMAGE, lambda x: torch.div(x, 0.3, rounding_mode="trunc")
+                  + torch.div((x * 9).int(), 2, rounding_mode="trunc")),
     "remainder": (IMAGE, lambda x: torch.remainder(x, 0.7)),
     "pow": (IMAGE, lambda x: x ** 2 + x.abs() ** 1.5 + 2 ** x),
     "min_max": (IMAGE, lambda x: torch.maximum(x, parameter(10))
@@ -194,6 +224,27 @@ CASES = {
                + torch.arange(12) * 0.5 + torch.full((12,), 2.0)
                + torch.zeros_like(x) + x.new_ones(12)),
     "arange": (ROWS, lambda x: x + torch.arange(3, 27, 2)),
+    "einsum": ((4, 5, 6), lambda x: torch.einsum("bhid,bhjd->bhij", x, x)),
+    "einsum_weight": (IMAGE, lambda x: torch.einsum(
+        "nchw,oc->nohw", x, parameter(7, 6))),
+    "einsum_sums": (IMAGE, lambda x: torch.einsum("bchw,bcxy->bx", x, x)
+                    + torch.einsum("bchw->bh", x)),
+    "einsum_three": ((5, 6), lambda x: torch.einsum(
+        "bij,jk,bkl", x, parameter(6, 4), x[:, :4])),
+    "cumsum": (IMAGE, lambda x: x.cumsum(1) + torch.cumsum(x, -1)),
+    "cumsum_integers": (IMAGE, lambda x: (x > 0).cumsum(2)),
+    "gather": (IMAGE, lambda x: x.gather(1, index_of(x, 3, 8, 10))),
+    "gather_part": (IMAGE, lambda x: x.gather(3, index_of(x, 2, 8, 7))),
+    "gather_computed": (IMAGE, lambda x: x.gather(
+        2, x.argmax(2, keepdim=True))),
+    "write_mask": (IMAGE, write_mask),
+    "encoder": ((7, 16), ENCODER),
+    "encoder_first": ((7, 16), encoder(norm_first=True, activation="gelu")),
+    "encoder_padding": ((7, 16), lambda x: ENCODER(
+        x, src_key_padding_mask=x[:, :, 0] > 1)),
+    "encoder_causal": ((7, 16), lambda x: ENCODER(
+        x, mask=torch.triu(torch.ones(7, 7), 1) > 0)),
+    "triangles": (IMAGE, lambda x: x.triu(-1) + x.tril(2)),
     "write_part": (IMAGE, write_part),
     "write_view": (IMAGE, write_view),
 }

@@ -5,7 +5,7 @@
 
 ResNet-18 and MobileNetV2, quantized in eager mode and by FX, for two of
 PyTorch's engines (onednn: a scale for each channel of the weights; qnnpack: one
-for all), traced, scripted and frozen; and a model of quantize_dynamic.  They must
+for all), traced, scripted and frozen; and models of quantize_dynamic.  They must
 run on integer kernels, the three forms alike, and give the same bits on every
 instruction set.
 
@@ -44,9 +44,9 @@ NETWORKS = ("resnet18", "mobilenet_v2")
 FORMS = ("traced", "scripted", "frozen")
 CHUNK = 24                          # layers in one archive
 
-# What a network of bytes has none of.
-FLOAT_OPERATORS = {"conv", "fc", "unary", "binary", "reduce", "affine",
-                   "matmul", "softmax"}
+# What a network of bytes has none of; one of dynamic scales has no products.
+PRODUCTS = {"conv", "fc", "matmul"}
+FLOAT_OPERATORS = PRODUCTS | {"unary", "binary", "reduce", "affine", "softmax"}
 
 tests = failed = 0
 
@@ -88,6 +88,20 @@ class Dynamic(nn.Module):
 
     def forward(self, x):
         return self.b(torch.relu(self.a(x.flatten(1))))
+
+
+class Recurrent(nn.Module):
+    """Rows of a picture as a sequence."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.rnn = layer(28, 32, num_layers=2, batch_first=True,
+                         bidirectional=True)
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        y, _ = self.rnn(x[:, 0])
+        return self.fc(y[:, -1])
 
 
 class Layers(fx.Interpreter):
@@ -176,10 +190,14 @@ def save(path):
         # qnnpack ignores the reduced range that the archive asks for
         if engine != "qnnpack":
             torch.manual_seed(1)
-            save_forms(os.path.join(path, engine, "dynamic"),
-                       torch.quantization.quantize_dynamic(
-                           Dynamic().eval(), {nn.Linear}, torch.qint8),
-                       torch.rand(1, 1, 28, 28))
+            for name, model in (("dynamic", Dynamic()),
+                                ("dynamic_lstm", Recurrent(nn.LSTM)),
+                                ("dynamic_gru", Recurrent(nn.GRU))):
+                save_forms(os.path.join(path, engine, name),
+                           torch.quantization.quantize_dynamic(
+                               model.eval(), {nn.Linear, nn.LSTM, nn.GRU},
+                               torch.qint8),
+                           torch.rand(1, 1, 28, 28))
 
         for name in NETWORKS:
             model = export.build(name)
@@ -389,7 +407,8 @@ def check(infer, path, title):
     for model, form in zip(models, FORMS):
         ops = operators(infer, model, x)
         n = len([op for op in ops if op in ("qconv", "qfc")])
-        ok(n > 1 and not set(ops) & FLOAT_OPERATORS,
+        refused = PRODUCTS if "dynamic" in title else FLOAT_OPERATORS
+        ok(n > 1 and not set(ops) & refused,
            f"{title} {form}: {n} products, all of integers")
 
     if "dynamic" in title:

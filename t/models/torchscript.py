@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""TorchScript archives against PyTorch: torchvision's classifiers and two
-recurrent ones, traced, scripted and frozen.
+"""TorchScript archives against PyTorch: torchvision's classifiers, two
+recurrent ones and one of text, traced, scripted and frozen.
 
     torchscript.py BUILD [NAME...]
 
@@ -52,8 +52,29 @@ class Recurrent(nn.Module):
 RECURRENT = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
+class Text(nn.Module):
+    """Words by their numbers, of which 0 is none, through an encoder."""
+
+    def __init__(self):
+        super().__init__()
+        self.word = nn.Embedding(50, 16)
+        self.place = nn.Embedding(12, 16)
+        self.encoder = nn.TransformerEncoderLayer(16, 4, 24, batch_first=True)
+        self.fc = nn.Linear(16, 5)
+
+    def forward(self, x):
+        y = self.word(x) + self.place(torch.arange(x.size(1)))
+        y = self.encoder(y, src_key_padding_mask=x == 0)
+        return self.fc(y.mean(1))
+
+
 def build(name):
     """The model and three inputs."""
+    if name == "text":
+        torch.manual_seed(1)
+        rng = np.random.default_rng(1)
+        return Text().eval(), rng.integers(0, 50, (3, 12))
+
     if name in RECURRENT:
         torch.manual_seed(1)
         rng = np.random.default_rng(1)
@@ -119,7 +140,7 @@ def main():
 
     warnings.filterwarnings("ignore")
     export.MODELS.update(MORE)
-    names = sys.argv[2:] or list(RECURRENT) + list(export.MODELS)
+    names = sys.argv[2:] or ["text", *RECURRENT, *export.MODELS]
     failed = 0
     print(f"1..{len(names) * len(FORMS)}", flush=True)
 

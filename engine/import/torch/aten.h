@@ -51,6 +51,13 @@ infer_value_t *aten_float(torch_eval_t *t, const torch_value_t *v);
 infer_value_t *aten_constant(torch_eval_t *t, const torch_value_t *v,
     const char *what);
 
+/*
+ * Refuses indices that are floats.  Where they come from an input, that is
+ * taken for one of integers when the code is evaluated again: archives do not
+ * tell.  0 or -1.
+ */
+int aten_check_index(torch_eval_t *t, const infer_value_t *x);
+
 /* A new tensor that holds y. */
 torch_value_t *aten_new(torch_eval_t *t, infer_value_t *y);
 
@@ -191,8 +198,19 @@ infer_value_t *aten_concat(torch_eval_t *t, infer_value_t *const *in, int n,
 infer_value_t *aten_linear(torch_eval_t *t, infer_value_t *x,
     infer_value_t *weight, infer_value_t *bias);
 
+/* alpha * a @ b, or a @ b' */
+infer_value_t *aten_matmul(torch_eval_t *t, infer_value_t *a,
+    infer_value_t *b, int transpose_b, double alpha);
+
 infer_value_t *aten_softmax(torch_eval_t *t, infer_value_t *x, int axis,
     int log);
+
+/*
+ * name(value[0], .., value[n - 1]) as a tensor, a NULL being None: for
+ * operators that are made of others.
+ */
+infer_value_t *aten_call(torch_eval_t *t, const char *name,
+    torch_value_t *const *value, size_t n);
 
 
 /* ---- quantized tensors: aten_quantize.c ------------------------------- */
@@ -203,6 +221,14 @@ infer_value_t *aten_softmax(torch_eval_t *t, infer_value_t *x, int axis,
  */
 torch_value_t *aten_quantized(torch_eval_t *t, infer_value_t *y,
     const torch_quantizer_t *q);
+
+/*
+ * x quantized by a scale that is computed at run time, and dequantized;
+ * reduced: to 7 bits.  PyTorch has one scale for a tensor.  Where that follows
+ * the batch, each image has its own, or its result would depend on what it is
+ * in a batch with.
+ */
+infer_value_t *aten_dynamic(torch_eval_t *t, infer_value_t *x, int reduced);
 
 /*
  * Of a scale and a zero point, as numbers or as arguments; dtype: u8 or i8.
@@ -249,6 +275,13 @@ int aten_packed_linear(torch_eval_t *t, const torch_value_t *v,
     aten_packed_t *p);
 int aten_packed_conv(torch_eval_t *t, const torch_value_t *v,
     aten_packed_t *p);
+
+/*
+ * Those of a recurrent layer in one direction: of its input and of its state;
+ * *reduced: as above.
+ */
+int aten_packed_cell(torch_eval_t *t, const torch_value_t *v,
+    aten_packed_t *p, int *reduced);
 
 /*
  * The bias as the integers that PyTorch adds to the sums, with their scale,

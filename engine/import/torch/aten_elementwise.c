@@ -102,9 +102,33 @@ floor_quotient(torch_eval_t *t, infer_value_t *a, infer_value_t *b)
 }
 
 
+/* Rounded to zero, which division of integers does by itself. */
+static infer_value_t *
+trunc_quotient(torch_eval_t *t, infer_value_t *a, infer_value_t *b)
+{
+    infer_param_t   p;
+    infer_value_t  *in[3], *q;
+
+    q = aten_binary(t, INFER_DIV, a, b);
+
+    if (q == NULL || !aten_is_float(q->dtype)) {
+        return q;
+    }
+
+    memset(&p, 0, sizeof(p));
+    in[0] = aten_binary_number(t, INFER_LESS, q, 0);
+    in[1] = aten_unary(t, q, INFER_CEIL);
+    in[2] = aten_unary(t, q, INFER_FLOOR);
+
+    return in[0] != NULL && in[1] != NULL && in[2] != NULL
+           ? aten_emit(t, INFER_OP_WHERE, &p, in, 3) : NULL;
+}
+
+
 static torch_value_t *
 divide(torch_eval_t *t, torch_value_t *const *arg)
 {
+    int             down;
     infer_value_t  *a, *b;
 
     if (!has_tensor(arg)) {
@@ -116,13 +140,17 @@ divide(torch_eval_t *t, torch_value_t *const *arg)
     }
 
     if (!aten_is_none(arg[2])) {
-        if (arg[2]->kind != TORCH_STRING
-            || strcmp(arg[2]->string.s, "floor") != 0)
+        down = arg[2]->kind == TORCH_STRING
+               && strcmp(arg[2]->string.s, "floor") == 0;
+
+        if (!down && (arg[2]->kind != TORCH_STRING
+                      || strcmp(arg[2]->string.s, "trunc") != 0))
         {
             return TORCH_DECLINE;
         }
 
-        return aten_new(t, floor_quotient(t, a, b));
+        return aten_new(t, down ? floor_quotient(t, a, b)
+                                : trunc_quotient(t, a, b));
     }
 
     if (!aten_is_float(a->dtype)) {

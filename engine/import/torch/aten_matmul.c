@@ -3,7 +3,6 @@
  * whose weights are packed once; otherwise they are computed as they come.
  */
 
-#include <math.h>
 #include <string.h>
 
 #include "import/torch/aten.h"
@@ -17,9 +16,9 @@ is_weight(const infer_value_t *x, const infer_value_t *w)
 }
 
 
-static infer_value_t *
-matmul(torch_eval_t *t, infer_value_t *a, infer_value_t *b, int transpose_b,
-    double alpha)
+infer_value_t *
+aten_matmul(torch_eval_t *t, infer_value_t *a, infer_value_t *b,
+    int transpose_b, double alpha)
 {
     infer_param_t   p;
     infer_value_t  *in[2] = { a, b };
@@ -86,7 +85,7 @@ aten_linear(torch_eval_t *t, infer_value_t *x, infer_value_t *weight,
         y = fully_connected(t, x, weight, 1, bias);
 
     } else {
-        y = matmul(t, x, weight, 1, 1);
+        y = aten_matmul(t, x, weight, 1, 1);
         y = bias != NULL ? aten_binary(t, INFER_ADD, y, bias) : y;
     }
 
@@ -121,7 +120,7 @@ product(torch_eval_t *t, infer_value_t *a, infer_value_t *b)
     }
 
     return is_weight(a, b) ? fully_connected(t, a, b, 0, NULL)
-                           : matmul(t, a, b, 0, 1);
+                           : aten_matmul(t, a, b, 0, 1);
 }
 
 
@@ -165,108 +164,6 @@ product_and_sum(torch_eval_t *t, torch_value_t *const *arg)
 }
 
 
-/* (N, L, heads * d), a third of what is projected, as (N, heads, L, d) */
-static infer_value_t *
-heads_of(torch_eval_t *t, infer_value_t *x, int third, int64_t width,
-    int64_t heads)
-{
-    infer_dim_t       dim[4];
-    static const int  perm[] = { 0, 2, 1, 3 };
-
-    x = aten_narrow(t, x, 2, infer_dim(third * width), infer_dim(width));
-    if (x == NULL) {
-        return NULL;
-    }
-
-    dim[0] = x->dim[0];
-    dim[1] = x->dim[1];
-    dim[2] = infer_dim(heads);
-    dim[3] = infer_dim(width / heads);
-
-    return aten_transpose(t, aten_reshape(t, x, 4, dim), perm);
-}
-
-
-/* Self-attention, (N, L, width) to (N, L, width), before its projection. */
-static infer_value_t *
-attention(torch_eval_t *t, infer_value_t *x, int64_t width, int64_t heads)
-{
-    double            scale;
-    infer_dim_t       dim[3];
-    infer_value_t    *q, *k, *v;
-    static const int  perm[] = { 0, 2, 1, 3 };
-
-    memcpy(dim, x->dim, sizeof(dim));
-    dim[2] = infer_dim(width);
-
-    q = heads_of(t, x, 0, width, heads);
-    k = heads_of(t, x, 1, width, heads);
-    v = heads_of(t, x, 2, width, heads);
-
-    scale = 1 / sqrt((double) (width / heads));
-
-    x = aten_softmax(t, matmul(t, q, k, 1, scale), 3, 0);
-    x = aten_transpose(t, matmul(t, x, v, 0, 1), perm);
-
-    return aten_reshape(t, x, 3, dim);
-}
-
-
-/*
- * The fast path that torch.nn.MultiheadAttention takes in eval(): query, key
- * and value are the same tensor, (N, L, width).  The averaged weights are not
- * computed; nobody has asked for them.
- */
-static torch_value_t *
-native_attention(torch_eval_t *t, torch_value_t *const *arg)
-{
-    int64_t         width = 0, heads = 0, weights = 1;
-    torch_value_t  *both, *v;
-    infer_value_t  *x, *operand[4];
-
-    x = aten_tensor(t, arg[0]);
-
-    if (x == NULL || aten_int(t, arg[3], &width) != 0
-        || aten_int(t, arg[4], &heads) != 0
-        || aten_int(t, arg[10], &weights) != 0)
-    {
-        return NULL;
-    }
-
-    for (int i = 0; i < 4; i++) {
-        operand[i] = aten_tensor(t, arg[5 + i]);
-        if (operand[i] == NULL) {
-            return NULL;
-        }
-    }
-
-    if (x->rank != 3 || !aten_is_tensor(arg[1]) || !aten_is_tensor(arg[2])
-        || arg[1]->tensor != x || arg[2]->tensor != x || heads < 1
-        || width < heads || width % heads != 0 || !aten_is_none(arg[9])
-        || !infer_dim_is(x->dim[2], width) || operand[0]->rank != 2
-        || !infer_dim_is(operand[0]->dim[0], 3 * width) || weights)
-    {
-        torch_fail(t, "this fast path of attention is not supported: call "
-                   "it with need_weights=False, without a mask and on one "
-                   "tensor, or trace it under torch.enable_grad()");
-        return NULL;
-    }
-
-    x = aten_linear(t, x, operand[0], operand[1]);
-    x = x != NULL ? attention(t, x, width, heads) : NULL;
-    v = aten_new(t, aten_linear(t, x, operand[2], operand[3]));
-    both = torch_new(t->g, TORCH_TUPLE);
-
-    if (v == NULL || both == NULL || torch_append(t->g, both, v) != 0) {
-        return NULL;
-    }
-
-    v = torch_new(t->g, TORCH_NONE);
-
-    return v != NULL && torch_append(t->g, both, v) == 0 ? both : NULL;
-}
-
-
 const torch_builtin_t  torch_builtins_matmul[] = {
     { "torch.linear", "input weight bias", linear },
     { "torch.matmul", "self other", matmul_any },
@@ -276,8 +173,5 @@ const torch_builtin_t  torch_builtins_matmul[] = {
     { "torch.dot", "self other", matmul_any },
     { "torch.addmm", "self mat1 mat2 beta alpha", product_and_sum },
     { "torch.baddbmm", "self batch1 batch2 beta alpha", product_and_sum },
-    { "torch._native_multi_head_attention", "query key value embed_dim "
-      "num_head qkv_weight qkv_bias proj_weight proj_bias mask need_weights "
-      "average_attn_weights mask_type", native_attention },
     { NULL, NULL, NULL }
 };

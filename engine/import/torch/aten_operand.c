@@ -58,6 +58,33 @@ aten_constant(torch_eval_t *t, const torch_value_t *v, const char *what)
 }
 
 
+int
+aten_check_index(torch_eval_t *t, const infer_value_t *x)
+{
+    infer_graph_t        *g = t->g;
+    const infer_value_t  *v = x;
+
+    if (!aten_is_float(x->dtype)) {
+        return 0;
+    }
+
+    while (v->producer != NULL && v->producer->n_in > 0
+           && v->producer->in[0] != NULL)
+    {
+        v = v->producer->in[0];
+    }
+
+    for (size_t i = 0; i < g->n_inputs && i < TORCH_MAX_ARGS; i++) {
+        if (g->input[i].value == v && !t->integers[i]) {
+            t->integers[i] = 1;
+            t->recast = 1;
+        }
+    }
+
+    return torch_fail(t, "indices are floats");
+}
+
+
 torch_value_t *
 aten_new(torch_eval_t *t, infer_value_t *y)
 {
@@ -516,4 +543,27 @@ aten_concat(torch_eval_t *t, infer_value_t *const *in, int n, int axis)
     p.axis.axis = axis;
 
     return aten_emit(t, INFER_OP_CONCAT, &p, in, n);
+}
+
+
+infer_value_t *
+aten_call(torch_eval_t *t, const char *name, torch_value_t *const *value,
+    size_t n)
+{
+    torch_args_t    args = { .n = n };
+    torch_value_t  *y;
+
+    for (size_t i = 0; i < n; i++) {
+        args.value[i] = value[i] != NULL ? value[i]
+                                         : torch_new(t->g, TORCH_NONE);
+        if (args.value[i] == NULL) {
+            return NULL;
+        }
+    }
+
+    t->within++;
+    y = torch_call_named(t, name, &args);
+    t->within--;
+
+    return y != NULL ? aten_tensor(t, y) : NULL;
 }

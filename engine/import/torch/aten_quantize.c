@@ -190,6 +190,36 @@ aten_quantized(torch_eval_t *t, infer_value_t *y, const torch_quantizer_t *q)
 }
 
 
+infer_value_t *
+aten_dynamic(torch_eval_t *t, infer_value_t *x, int reduced)
+{
+    int             axis;
+    infer_param_t   p;
+    infer_value_t  *out[3];
+
+    x = x != NULL ? aten_cast(t, x, INFER_F32) : NULL;
+    if (x == NULL) {
+        return NULL;
+    }
+
+    memset(&p, 0, sizeof(p));
+    axis = x->rank > 0 && x->dim[0].batch != 0;
+    p.dynamic_quantize.axis = axis;
+    p.dynamic_quantize.reduced = reduced;
+
+    if (infer_graph_emit(t->g, INFER_OP_DYNAMIC_QUANTIZE, &p, t->place, &x, 1,
+                         out, 3) != 0)
+    {
+        return NULL;
+    }
+
+    memset(&p, 0, sizeof(p));
+    p.quantize.axis = axis;
+
+    return aten_emit(t, INFER_OP_DEQUANTIZE, &p, out, 3);
+}
+
+
 /* arg: self, scale, zero_point, dtype */
 static torch_value_t *
 quantize_per_tensor(torch_eval_t *t, torch_value_t *const *arg)

@@ -18,7 +18,20 @@ typedef struct {
     infer_value_t   *c;
     infer_dim_t      width;       /* H */
     int              reverse;
+    int              dynamic;     /* what goes into products is quantized, */
+    int              reduced;     /* to 7 bits */
 } layer_t;
+
+
+/* The products with the input, or with the state. */
+static infer_value_t *
+gates_of(torch_eval_t *t, const layer_t *l, infer_value_t *x, int state)
+{
+    x = l->dynamic ? aten_dynamic(t, x, l->reduced) : x;
+
+    return state ? aten_linear(t, x, l->u, l->c)
+                 : aten_linear(t, x, l->w, l->b);
+}
 
 
 /* Columns k * H .. of x (N, gates * H). */
@@ -36,7 +49,7 @@ lstm_step(torch_eval_t *t, const layer_t *l, infer_value_t *x,
 {
     infer_value_t  *i, *f, *g, *o;
 
-    x = aten_binary(t, INFER_ADD, aten_linear(t, h, l->u, l->c), x);
+    x = aten_binary(t, INFER_ADD, gates_of(t, l, h, 1), x);
     i = aten_unary(t, gate(t, l, x, 0), INFER_SIGMOID);
     f = aten_unary(t, gate(t, l, x, 1), INFER_SIGMOID);
     g = aten_unary(t, gate(t, l, x, 2), INFER_TANH);
@@ -56,7 +69,7 @@ gru_step(torch_eval_t *t, const layer_t *l, infer_value_t *x,
 {
     infer_value_t  *u, *r, *z, *n;
 
-    u = aten_linear(t, h, l->u, l->c);
+    u = gates_of(t, l, h, 1);
     r = aten_binary(t, INFER_ADD, gate(t, l, x, 0), gate(t, l, u, 0));
     z = aten_binary(t, INFER_ADD, gate(t, l, x, 1), gate(t, l, u, 1));
     r = aten_unary(t, r, INFER_SIGMOID);
@@ -83,7 +96,7 @@ run_layer(torch_eval_t *t, const layer_t *l, infer_value_t *x,
 
     steps = x->dim[1].base;
     out = infer_graph_alloc(t->g, (size_t) steps * sizeof(*out));
-    x = aten_linear(t, x, l->w, l->b);
+    x = gates_of(t, l, x, 0);
 
     if (x == NULL || out == NULL) {
         return NULL;
@@ -110,10 +123,31 @@ run_layer(torch_eval_t *t, const layer_t *l, infer_value_t *x,
 }
 
 
-/* The next weights of the flat list. */
+/* Quantized weights. */
 static int
-read_layer(torch_eval_t *t, const torch_value_t *list, size_t *at, int biases,
-    layer_t *l)
+read_packed(torch_eval_t *t, const torch_value_t *v, layer_t *l)
+{
+    aten_packed_t  p[2];
+
+    if (aten_packed_cell(t, v, p, &l->reduced) != 0) {
+        return -1;
+    }
+
+    l->dynamic = 1;
+    l->w = p[0].weight->tensor;
+    l->u = p[1].weight->tensor;
+    l->b = aten_is_none(p[0].bias) ? NULL : aten_tensor(t, p[0].bias);
+    l->c = aten_is_none(p[1].bias) ? NULL : aten_tensor(t, p[1].bias);
+
+    return (l->b == NULL && !aten_is_none(p[0].bias))
+           || (l->c == NULL && !aten_is_none(p[1].bias)) ? -1 : 0;
+}
+
+
+/* Those of the flat list that are next. */
+static int
+read_weights(torch_eval_t *t, const torch_value_t *list, size_t *at,
+    int biases, layer_t *l)
 {
     int              n = biases ? 4 : 2;
     infer_value_t  **part[] = { &l->w, &l->u, &l->b, &l->c };
@@ -130,6 +164,26 @@ read_layer(torch_eval_t *t, const torch_value_t *list, size_t *at, int biases,
         if (*part[i] == NULL) {
             return -1;
         }
+    }
+
+    return 0;
+}
+
+
+static int
+read_layer(torch_eval_t *t, const torch_value_t *list, size_t *at, int biases,
+    layer_t *l)
+{
+    int  rc;
+
+    l->dynamic = 0;
+
+    rc = *at < list->items.n && list->items.item[*at]->kind == TORCH_OBJECT
+         ? read_packed(t, list->items.item[(*at)++], l)
+         : read_weights(t, list, at, biases, l);
+
+    if (rc != 0) {
+        return -1;
     }
 
     if (l->u->rank != 2 || l->w->rank != 2
@@ -312,5 +366,7 @@ ATEN_KIND(gru, recurrent, 3)
 const torch_builtin_t  torch_builtins_rnn[] = {
     { "torch.lstm", PARAMETERS, lstm },
     { "torch.gru", PARAMETERS, gru },
+    { "torch.quantized_lstm", PARAMETERS " dtype use_dynamic", lstm },
+    { "torch.quantized_gru", PARAMETERS, gru },
     { NULL, NULL, NULL }
 };

@@ -98,7 +98,7 @@ gather(torch_eval_t *t, infer_value_t *x, int axis, infer_value_t *index)
     infer_param_t   p;
     infer_value_t  *in[2] = { x, index };
 
-    if (x == NULL || index == NULL) {
+    if (x == NULL || index == NULL || aten_check_index(t, index) != 0) {
         return NULL;
     }
 
@@ -475,6 +475,10 @@ index_by(torch_eval_t *t, torch_value_t *const *arg)
         }
 
         one = aten_tensor(t, v);
+
+        if (one != NULL && aten_check_index(t, one) != 0) {
+            return NULL;
+        }
 
         if (one == NULL || one->dtype == INFER_BOOL || one->dtype == INFER_U8
             || first + n != i || x->dim[i].batch != 0)

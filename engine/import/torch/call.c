@@ -9,7 +9,7 @@
 
 
 /* Those of the language come first: the others are operators. */
-#define N_LANGUAGE  4
+#define N_LANGUAGE  5
 
 /* Behind those, operators that know of quantized tensors. */
 #define N_QUANTIZED  3
@@ -18,6 +18,7 @@ static const torch_builtin_t *const  tables[] = {
     torch_builtins_core,
     torch_builtins_number,
     torch_builtins_sequence,
+    torch_builtins_list,
     torch_builtins_dict,
     torch_builtins_quantize,
     torch_builtins_quantized,
@@ -28,6 +29,9 @@ static const torch_builtin_t *const  tables[] = {
     torch_builtins_norm,
     torch_builtins_reduce,
     torch_builtins_matmul,
+    torch_builtins_attention,
+    torch_builtins_einsum,
+    torch_builtins_gather,
     torch_builtins_shape,
     torch_builtins_slice,
     torch_builtins_create,

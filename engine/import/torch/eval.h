@@ -47,6 +47,8 @@ typedef struct {
     int                  nested;
     int                  within;      /* an operator that is made of others,
                                          which are not counted */
+    unsigned char        integers[TORCH_MAX_ARGS];  /* inputs that are */
+    int                  recast;      /* it failed for want of one of them */
     int                  trained;     /* a module was saved in training mode */
     int                  follows;     /* a decision followed the batch: */
     char                 why[160];    /* where */
@@ -180,6 +182,7 @@ torch_value_t *torch_item(torch_eval_t *t, const torch_value_t *v);
 extern const torch_builtin_t  torch_builtins_core[];      /* core.c */
 extern const torch_builtin_t  torch_builtins_number[];    /* number.c */
 extern const torch_builtin_t  torch_builtins_sequence[];  /* sequence.c */
+extern const torch_builtin_t  torch_builtins_list[];      /* list.c */
 extern const torch_builtin_t  torch_builtins_dict[];      /* dict.c */
 extern const torch_builtin_t  torch_builtins_unary[];     /* aten_*.c */
 extern const torch_builtin_t  torch_builtins_elementwise[];
@@ -187,6 +190,9 @@ extern const torch_builtin_t  torch_builtins_window[];
 extern const torch_builtin_t  torch_builtins_norm[];
 extern const torch_builtin_t  torch_builtins_reduce[];
 extern const torch_builtin_t  torch_builtins_matmul[];
+extern const torch_builtin_t  torch_builtins_attention[];
+extern const torch_builtin_t  torch_builtins_einsum[];
+extern const torch_builtin_t  torch_builtins_gather[];
 extern const torch_builtin_t  torch_builtins_shape[];
 extern const torch_builtin_t  torch_builtins_slice[];
 extern const torch_builtin_t  torch_builtins_create[];

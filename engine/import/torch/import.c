@@ -4,7 +4,8 @@
  *
  * Batches are of any size as long as the code does not depend on it; where it
  * does, or where an operator needs to know, all is evaluated again for a batch
- * of one.
+ * of one.  Inputs are floats unless the archive has examples, or something is
+ * indexed by them: then all is evaluated again, too.
  */
 
 #include <stdio.h>
@@ -32,6 +33,7 @@ static int find_forward(import_t *m);
 static int is_input(import_t *m, const torch_node_t *p);
 static int read_traced(import_t *m);
 static int evaluate(import_t *m, int one);
+static int evaluate_once(import_t *m, int one);
 static int add_inputs(import_t *m, int one, torch_args_t *args);
 static int input_shape(import_t *m, size_t i, infer_port_t *port);
 static int again(import_t *m);
@@ -237,8 +239,26 @@ again(import_t *m)
 }
 
 
+/* Once more for each input that turns out to be one of integers. */
 static int
 evaluate(import_t *m, int one)
+{
+    for ( ;; ) {
+        m->t.recast = 0;
+
+        if (evaluate_once(m, one) == 0) {
+            return 0;
+        }
+
+        if (!m->t.recast || torch_eval_start(&m->t) != 0) {
+            return -1;
+        }
+    }
+}
+
+
+static int
+evaluate_once(import_t *m, int one)
 {
     torch_args_t    args;
     torch_value_t  *result;
@@ -314,7 +334,8 @@ input_shape(import_t *m, size_t i, infer_port_t *port)
               ? m->traced->items.item[i] : NULL;
     given = infer_import_shape(m->options, name);
 
-    port->dtype = example != NULL ? example->tensor->dtype : INFER_F32;
+    port->dtype = example != NULL ? example->tensor->dtype
+                  : m->t.integers[i] ? INFER_I64 : INFER_F32;
 
     if (given != NULL) {
         port->rank = given->rank;

@@ -168,6 +168,50 @@ aten_packed_conv(torch_eval_t *t, const torch_value_t *v, aten_packed_t *p)
 
 
 /*
+ * ("quantized_dynamic", [biases], [], [reduce_range], [packed, packed]): the
+ * biases are also in what is packed.
+ */
+int
+aten_packed_cell(torch_eval_t *t, const torch_value_t *v, aten_packed_t *p,
+    int *reduced)
+{
+    int64_t                n = 0;
+    const torch_value_t   *state;
+    torch_value_t *const  *item;
+
+    state = v->kind == TORCH_OBJECT ? v->object->state : NULL;
+
+    if (state == NULL || state->kind != TORCH_TUPLE || state->items.n != 5) {
+        return torch_fail(t, "the packed parameters are not those of a "
+                          "recurrent layer");
+    }
+
+    item = state->items.item;
+
+    if (item[0]->kind != TORCH_STRING
+        || strcmp(item[0]->string.s, "quantized_dynamic") != 0
+        || item[3]->kind != TORCH_LIST || item[3]->items.n != 1
+        || item[4]->kind != TORCH_LIST || item[4]->items.n != 2)
+    {
+        return torch_fail(t, "recurrent layers are only supported where "
+                          "torch.quantization.quantize_dynamic has made them "
+                          "of 8 bits");
+    }
+
+    if (aten_int(t, item[3]->items.item[0], &n) != 0
+        || aten_packed_linear(t, item[4]->items.item[0], &p[0]) != 0
+        || aten_packed_linear(t, item[4]->items.item[1], &p[1]) != 0)
+    {
+        return -1;
+    }
+
+    *reduced = n != 0;
+
+    return 0;
+}
+
+
+/*
  * ("2", [config, weight], [bias or None]); config, int16: the number of
  * spatial dimensions; stride, padding, dilation and output padding for each;
  * groups; 1 where the convolution is transposed.
@@ -257,7 +301,8 @@ config_list(torch_eval_t *t, const int64_t *x, size_t n)
 
 
 torch_value_t *
-aten_integer_bias(torch_eval_t *t, const aten_packed_t *p, const torch_quantizer_t *x)
+aten_integer_bias(torch_eval_t *t, const aten_packed_t *p,
+    const torch_quantizer_t *x)
 {
     float                     s, b;
     double                    q;

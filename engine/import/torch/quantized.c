@@ -11,30 +11,6 @@
 
 /* ---- calls of operators of floats ------------------------------------- */
 
-/* name(value[0], .., value[n - 1]) as a tensor; a NULL is None. */
-static infer_value_t *
-apply(torch_eval_t *t, const char *name, torch_value_t *const *value,
-    size_t n)
-{
-    torch_args_t    args = { .n = n };
-    torch_value_t  *y;
-
-    for (size_t i = 0; i < n; i++) {
-        args.value[i] = value[i] != NULL ? value[i]
-                                         : torch_new(t->g, TORCH_NONE);
-        if (args.value[i] == NULL) {
-            return NULL;
-        }
-    }
-
-    t->within++;
-    y = torch_call_named(t, name, &args);
-    t->within--;
-
-    return y != NULL ? aten_tensor(t, y) : NULL;
-}
-
-
 static infer_value_t *
 rectified(torch_eval_t *t, infer_value_t *y, int relu)
 {
@@ -46,7 +22,7 @@ rectified(torch_eval_t *t, infer_value_t *y, int relu)
 
     v = aten_new(t, y);
 
-    return v != NULL ? apply(t, "torch.relu", &v, 1) : NULL;
+    return v != NULL ? aten_call(t, "torch.relu", &v, 1) : NULL;
 }
 
 
@@ -82,7 +58,7 @@ convolved(torch_eval_t *t, torch_value_t *const *arg, const char *name,
         x, p.weight, bias, p.stride, p.padding, p.dilation, p.groups
     };
 
-    return apply(t, name, value, sizeof(value) / sizeof(value[0]));
+    return aten_call(t, name, value, sizeof(value) / sizeof(value[0]));
 }
 
 
@@ -172,44 +148,11 @@ linear_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
     value[2] = aten_integer_bias(t, &p, arg[0]->quantizer);
 
     return value[2] == NULL ? NULL
-           : product_result(t, arg, apply(t, "torch.linear", value, 3), relu);
+           : product_result(t, arg, aten_call(t, "torch.linear", value, 3), relu);
 }
 
 ATEN_KIND(linear, linear_kind, 0)
 ATEN_KIND(linear_relu, linear_kind, 1)
-
-
-/*
- * PyTorch has one scale for a tensor.  Where that follows the batch, each
- * image has its own, or its result would depend on what it is in a batch with.
- */
-static infer_value_t *
-dynamic(torch_eval_t *t, infer_value_t *x, int reduced)
-{
-    infer_param_t   p;
-    infer_value_t  *out[3];
-
-    x = x != NULL ? aten_cast(t, x, INFER_F32) : NULL;
-    if (x == NULL) {
-        return NULL;
-    }
-
-    memset(&p, 0, sizeof(p));
-    p.dynamic_quantize.axis = x->rank > 0 && x->dim[0].batch != 0;
-    p.dynamic_quantize.reduced = reduced;
-
-    if (infer_graph_emit(t->g, INFER_OP_DYNAMIC_QUANTIZE, &p, t->place, &x, 1,
-                         out, 3) != 0)
-    {
-        return NULL;
-    }
-
-    reduced = p.dynamic_quantize.axis;
-    memset(&p, 0, sizeof(p));
-    p.quantize.axis = reduced;
-
-    return aten_emit(t, INFER_OP_DEQUANTIZE, &p, out, 3);
-}
 
 
 /* arg: X, W_prepack, reduce_range */
@@ -226,12 +169,13 @@ linear_dynamic_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
         return NULL;
     }
 
-    value[0] = aten_new(t, dynamic(t, aten_tensor(t, arg[0]), reduced != 0));
+    value[0] = aten_new(t, aten_dynamic(t, aten_tensor(t, arg[0]),
+                                        reduced != 0));
     value[1] = p.weight;
     value[2] = p.bias;
 
     return value[0] == NULL ? NULL
-           : aten_new(t, rectified(t, apply(t, "torch.linear", value, 3),
+           : aten_new(t, rectified(t, aten_call(t, "torch.linear", value, 3),
                                    relu));
 }
 
@@ -313,7 +257,7 @@ binary(torch_eval_t *t, torch_value_t *const *arg, int mul, int relu)
     q = aten_quantizer_of(t, arg[2], arg[3], arg[0]->quantizer->zero->dtype);
 
     return q == NULL ? NULL
-           : aten_quantized(t, rectified(t, apply(t, mul ? "torch.mul"
+           : aten_quantized(t, rectified(t, aten_call(t, mul ? "torch.mul"
                                                          : "torch.add",
                                                   value, 2), relu), q);
 }
@@ -372,7 +316,7 @@ cat_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
         : aten_quantizer_of(t, arg[2], arg[3], first->zero->dtype);
 
     return q == NULL ? NULL
-           : aten_quantized(t, rectified(t, apply(t, "torch.cat", value, 2),
+           : aten_quantized(t, rectified(t, aten_call(t, "torch.cat", value, 2),
                                          relu), q);
 }
 
@@ -401,7 +345,7 @@ function(torch_eval_t *t, const char *name, torch_value_t **value, size_t n,
     value[0] = q != NULL ? meaning(t, value[0]) : NULL;
 
     return value[0] == NULL ? NULL
-           : aten_quantized(t, rectified(t, apply(t, name, value, n), relu),
+           : aten_quantized(t, rectified(t, aten_call(t, name, value, n), relu),
                             q);
 }
 

@@ -8,10 +8,21 @@
 #include "import/torch/eval.h"
 
 
-/* Whether v is there, and of that kind. */
+/* Whether v is there, and of that kind; a list or tuple. */
 int torch_is(const torch_value_t *v, torch_kind_t kind);
+int torch_has_items(const torch_value_t *v);
 
 torch_value_t *torch_none(torch_eval_t *t);
+
+/* Lists and dicts of the model itself do not change: 0, or -1. */
+int torch_check_changeable(torch_eval_t *t, const torch_value_t *v);
+
+/*
+ * A number's place among n items, counted from the end where it is negative.
+ * 0, or -1 with the error set.
+ */
+int torch_read_index(torch_eval_t *t, const torch_value_t *v, size_t n,
+    size_t *index);
 
 /* n more steps; -1 with the error set where they are too many. */
 int torch_charge(torch_eval_t *t, size_t n);
