@@ -235,7 +235,7 @@ typedef struct {
                                 *quantization;
 } infer_load_options_t;
 
-#define INFER_WINOGRAD_BUDGET  ((size_t) 32 << 20)
+#define INFER_WINOGRAD_BUDGET  ((size_t) 16 << 20)
 
 /* One input or output of a model, as its file declares it. */
 typedef struct {

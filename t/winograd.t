@@ -13,7 +13,7 @@ use Fixture::Infer;
 
 my %part = (server => <<'CONF');
         location /default { $TEST_NGINX_FASHION }
-        location /equal { $TEST_NGINX_FASHION infer_winograd_budget 32m; }
+        location /equal { $TEST_NGINX_FASHION infer_winograd_budget 16m; }
         location /none {
             infer_winograd_budget 0;
             $TEST_NGINX_FASHION
@@ -44,7 +44,7 @@ for my $uri (qw(/default /equal /none /none?x=1)) {
 # A reload with the budget of an outer block.
 my @old = $nginx->workers;
 
-$part{server} =~ s/infer_winograd_budget 32m;//;
+$part{server} =~ s/infer_winograd_budget 16m;//;
 configured($nginx, %part, http => 'infer_winograd_budget 0;');
 $nginx->signal('HUP');
 ok(Fixture::Nginx::wait_for(10, sub {

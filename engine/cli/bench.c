@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -255,14 +254,25 @@ time_steps(const options_t *o, infer_session_t *session,
 }
 
 
+/* Not getrusage()'s: that counts the program that has started this one. */
 static double
 peak_rss_mb(void)
 {
-    struct rusage  usage;
+    long   kb = 0;
+    char   line[256];
+    FILE  *f = fopen("/proc/self/status", "r");
 
-    getrusage(RUSAGE_SELF, &usage);
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL
+           && sscanf(line, "VmHWM: %ld", &kb) != 1)
+    {
+        /* void */
+    }
 
-    return (double) usage.ru_maxrss / 1024;
+    if (f != NULL) {
+        fclose(f);
+    }
+
+    return (double) kb / 1024;
 }
 
 

@@ -38,7 +38,7 @@ typedef struct {
       "1x3x224x224 or Nx3x224x224 (N: the batch size)", 0, 0 },               \
     { "winograd-budget", 0, CLI_NUMBER, &(to).winograd_budget, "BYTES",       \
       "memory to spend on faster 3x3 convolutions\n"                          \
-      "(default 33554432)", 0, SIZE_MAX }
+      "(default 16777216)", 0, SIZE_MAX }
 
 #define CLI_PREPROCESS_OPTION(to)                                             \
     { "preprocess", 0, CLI_TEXT, &(to).preprocess, "SPEC",                    \

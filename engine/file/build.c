@@ -77,6 +77,7 @@ infer_model_build(const infer_graph_t *graph, void *mem, infer_error_t *err)
     }
 
     w.base = mem;
+    infer_graph_forget(graph);
     write_model(&w);
     writer_done(&w);
 

@@ -139,6 +139,9 @@ const struct infer_mapping_s *infer_graph_mapping(const infer_graph_t *g,
  */
 void infer_value_forget(const infer_value_t *v, size_t from, size_t to);
 
+/* The same of all that passes have looked at in mapped files. */
+void infer_graph_forget(const infer_graph_t *g);
+
 /* Sets the graph's error to "PATH: message" and returns -1. */
 int infer_graph_fail(infer_graph_t *g, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

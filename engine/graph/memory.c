@@ -267,6 +267,17 @@ infer_value_forget(const infer_value_t *v, size_t from, size_t to)
 }
 
 
+void
+infer_graph_forget(const infer_graph_t *g)
+{
+    const infer_mapping_t  *map;
+
+    for (map = g->mappings; map != NULL; map = map->next) {
+        (void) madvise(map->data, map->size, MADV_DONTNEED);
+    }
+}
+
+
 int
 infer_graph_fail(infer_graph_t *g, const char *fmt, ...)
 {

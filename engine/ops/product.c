@@ -34,7 +34,7 @@
 #define CACHE_WAY      1024
 
 /* Weights read since pages of the file were last given back. */
-#define FORGET         ((size_t) 1 << 20)
+#define FORGET         ((size_t) 1 << 17)
 
 
 typedef struct {

@@ -15,8 +15,10 @@
 #define PANEL    INFER_PANEL
 #define ALIGN    16                    /* words */
 
-/* Blocks that are looked at before all of them are counted. */
+/* Blocks that are looked at before all of them are counted, and by how much
+   the share of them that is kept may exceed what is asked for. */
 #define SAMPLES  64
+#define MARGIN   0.2
 
 
 static int row_of(const infer_weights_t *w, size_t panel, size_t k,
@@ -117,6 +119,7 @@ size_t
 infer_sparse_count(const infer_node_t *node, size_t most)
 {
     float            scale[PANEL], bias[PANEL], row[PANEL];
+    double           samples = 0;
     size_t           n = 0, k, panel, lanes, first, all, step;
     infer_weights_t  w = infer_sparse_weights(node);
 
@@ -131,9 +134,12 @@ infer_sparse_count(const infer_node_t *node, size_t most)
         lanes = lanes_of(&w, panel, &first);
         infer_product_pack_vectors(node, first, lanes, scale, bias);
         n += (size_t) row_of(&w, panel, i % k, scale, row);
+        samples++;
     }
 
-    if (n * step / 2 > most) {
+    if ((double) n * (double) all
+        > samples * ((double) most + MARGIN * (double) all))
+    {
         return most + 1;
     }
 

@@ -1,10 +1,10 @@
 /*
  * Chooses the convolutions that are computed by Winograd's transforms.  Those
- * that gain most for each byte that their weights grow by have them
- * transformed when they are packed, until the budget is spent; the others at
- * each run, where that is still faster than the direct convolution.  The
- * choice depends on shapes alone, so that results have the same bits on every
- * machine and for every batch size.
+ * that gain most for each byte that their weights grow by, over what they
+ * would take otherwise, have them transformed when they are packed, until the
+ * budget is spent; the others at each run, where that is still faster than the
+ * direct convolution.  The choice depends on shapes alone, so that results have
+ * the same bits on every machine and for every batch size.
  */
 
 #include <math.h>
@@ -113,7 +113,7 @@ is_candidate(infer_node_t *node, candidate_t *c)
 
     c->node = node;
     c->extra = (size_t) (27 * channels * panels) * INFER_PANEL * sizeof(float);
-    c->gain = (direct - winograd) / (double) c->extra;
+    c->gain = ((c->late ? late : direct) - winograd) / (double) c->extra;
 
     return 1;
 }
