@@ -101,6 +101,7 @@ ngx_http_infer_init_lane(ngx_conf_t *cf, ngx_http_infer_service_t *service)
     lane = &service->lane;
 
     lane->pool = service->conf->pool;
+    lane->endpoint = service->endpoint;
     lane->size = service->conf->batch_size;
     lane->delay = service->conf->batch_delay;
 
@@ -246,7 +247,7 @@ ngx_http_infer_ticket_handler(void *data, ngx_log_t *log)
 {
     ngx_http_infer_ticket_t *ticket = data;
 
-    uint64_t                begun;
+    uint64_t                begun, took;
     ngx_http_infer_lane_t  *lane;
 
     (void) ngx_atomic_fetch_add(&ticket->pool->waiting, -1);
@@ -257,8 +258,10 @@ ngx_http_infer_ticket_handler(void *data, ngx_log_t *log)
 
     ngx_http_infer_run_tasks(lane, &ticket->tasks);
 
-    ngx_http_infer_settle(lane, ticket->charged,
-                          ngx_http_infer_now() - begun);
+    took = ngx_http_infer_now() - begun;
+
+    ngx_http_infer_settle(lane, ticket->charged, took);
+    ngx_http_infer_count_busy(lane->endpoint, took);
 }
 
 
