@@ -173,7 +173,9 @@ typedef struct {
 
     ngx_thread_mutex_t           mutex;
     ngx_queue_t                  lanes;       /* those with tickets */
+    ngx_uint_t                   running;     /* batches */
     uint64_t                     clock;       /* see lane.c */
+    uint64_t                     latest;      /* of all lanes */
 } ngx_http_infer_pool_t;
 
 
