@@ -21,9 +21,8 @@ typedef struct {
 
 
 typedef struct {
-    ngx_http_infer_endpoint_t   *endpoint;
+    ngx_http_infer_lane_t       *lane;
     ngx_http_infer_model_t      *model;
-    size_t                       size;
     size_t                       n;
     ngx_http_infer_item_t        item[NGX_HTTP_INFER_MAX_RUN];
 } ngx_http_infer_batch_t;
@@ -61,7 +60,8 @@ ngx_http_infer_run_tasks(ngx_http_infer_lane_t *lane, ngx_queue_t *tasks)
     ngx_http_infer_task_t   *task;
     ngx_http_infer_batch_t   b;
 
-    b.size = lane->size;
+    b.lane = lane;
+    b.model = lane->endpoint->model;
     b.n = 0;
 
     for (q = ngx_queue_head(tasks);
@@ -70,10 +70,7 @@ ngx_http_infer_run_tasks(ngx_http_infer_lane_t *lane, ngx_queue_t *tasks)
     {
         task = ngx_queue_data(q, ngx_http_infer_task_t, queue);
 
-        b.endpoint = task->service->endpoint;
-        b.model = b.endpoint->model;
-
-        ngx_http_infer_count_load(b.endpoint, -1, 1);
+        ngx_http_infer_count_load(lane->endpoint, -1, 1);
 
         task->started = ngx_http_infer_now();
 
@@ -143,7 +140,7 @@ ngx_http_infer_batch_add(ngx_http_infer_batch_t *b,
             return;
         }
 
-        if (++b->n < b->size) {
+        if (++b->n < b->lane->size) {
             continue;
         }
 
@@ -208,7 +205,7 @@ ngx_http_infer_batch_run(ngx_http_infer_batch_t *b)
 
         ngx_http_infer_batch_collect(b, session, run - placed);
 
-        ngx_http_infer_count_run(b->endpoint, b->n, placed - begin,
+        ngx_http_infer_count_run(b->lane->endpoint, b->n, placed - begin,
                                  run - placed, ngx_http_infer_now() - run);
     }
 

@@ -9,8 +9,9 @@
  * for the lane that has had the least of the threads' time, as start-time fair
  * queuing does: each lane has a clock that goes on by the time its batches
  * take; one that was empty begins at the clock of the pool, that of the last
- * lane chosen, so that nobody saves up time.  What a batch will take is first
- * guessed from those before it, and corrected when it has run.
+ * lane chosen, so that nobody saves up time.  What was before the pool last
+ * had nothing to do is forgotten.  What a batch will take is first guessed
+ * from those before it, and corrected when it has run.
  *
  * A lane has a ticket for each batch of its tasks: posted when there are
  * enough for another one, or when the first of them has waited for the delay
@@ -101,6 +102,7 @@ ngx_http_infer_init_lane(ngx_conf_t *cf, ngx_http_infer_service_t *service)
     lane = &service->lane;
 
     lane->pool = service->conf->pool;
+    lane->endpoint = service->endpoint;
     lane->size = service->conf->batch_size;
     lane->delay = service->conf->batch_delay;
 
@@ -246,7 +248,7 @@ ngx_http_infer_ticket_handler(void *data, ngx_log_t *log)
 {
     ngx_http_infer_ticket_t *ticket = data;
 
-    uint64_t                begun;
+    uint64_t                begun, took;
     ngx_http_infer_lane_t  *lane;
 
     (void) ngx_atomic_fetch_add(&ticket->pool->waiting, -1);
@@ -257,8 +259,10 @@ ngx_http_infer_ticket_handler(void *data, ngx_log_t *log)
 
     ngx_http_infer_run_tasks(lane, &ticket->tasks);
 
-    ngx_http_infer_settle(lane, ticket->charged,
-                          ngx_http_infer_now() - begun);
+    took = ngx_http_infer_now() - begun;
+
+    ngx_http_infer_settle(lane, ticket->charged, took);
+    ngx_http_infer_count_busy(lane->endpoint, took);
 }
 
 
@@ -282,6 +286,7 @@ ngx_http_infer_take(ngx_http_infer_ticket_t *ticket)
         ngx_queue_insert_tail(&pool->lanes, &lane->queue);
     }
 
+    pool->running++;
     pool->clock = ngx_max(pool->clock, lane->clock);
 
     ticket->charged = lane->cost;
@@ -329,10 +334,20 @@ static void
 ngx_http_infer_settle(ngx_http_infer_lane_t *lane, uint64_t charged,
     uint64_t took)
 {
-    (void) ngx_thread_mutex_lock(&lane->pool->mutex, ngx_cycle->log);
+    ngx_http_infer_pool_t  *pool;
+
+    pool = lane->pool;
+
+    (void) ngx_thread_mutex_lock(&pool->mutex, ngx_cycle->log);
 
     lane->clock += took - charged;
     lane->cost = (lane->cost * 3 + took) / 4;
 
-    (void) ngx_thread_mutex_unlock(&lane->pool->mutex, ngx_cycle->log);
+    pool->latest = ngx_max(pool->latest, lane->clock);
+
+    if (--pool->running == 0 && ngx_queue_empty(&pool->lanes)) {
+        pool->clock = pool->latest;
+    }
+
+    (void) ngx_thread_mutex_unlock(&pool->mutex, ngx_cycle->log);
 }

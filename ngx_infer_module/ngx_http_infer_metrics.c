@@ -25,6 +25,8 @@ static void ngx_http_infer_print_phase(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s, ngx_uint_t phase);
 static void ngx_http_infer_print_batches(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_busy(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_classes(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_waiting(ngx_http_infer_text_t *text,
@@ -59,6 +61,10 @@ static const ngx_http_infer_family_t  ngx_http_infer_families[] = {
     { "# HELP infer_batch_size Images or rows that are run at once.\n"
       "# TYPE infer_batch_size histogram\n",
       ngx_http_infer_print_batches },
+
+    { "# HELP infer_thread_seconds_total Time of threads spent on requests.\n"
+      "# TYPE infer_thread_seconds_total counter\n",
+      ngx_http_infer_print_busy },
 
     { "# HELP infer_predictions_total Answers by their class.\n"
       "# TYPE infer_predictions_total counter\n",
@@ -391,6 +397,17 @@ ngx_http_infer_print_batches(ngx_http_infer_text_t *text,
     ngx_http_infer_print(text, s->labels.len,
                          "infer_batch_size_count{%V} %uL\n", &s->labels,
                          count);
+}
+
+
+static void
+ngx_http_infer_print_busy(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_thread_seconds_total{%V} %uA.%09uA\n",
+                         &s->labels, s->stats->busy / 1000000000,
+                         s->stats->busy % 1000000000);
 }
 
 

@@ -131,6 +131,7 @@ typedef struct {
     ngx_http_infer_histogram_t   phase[NGX_HTTP_INFER_PHASES];
     ngx_atomic_t                 inferences;  /* images or rows of a batch */
     ngx_atomic_t                 last;        /* Unix time, milliseconds */
+    ngx_atomic_t                 busy;        /* nanoseconds of threads */
     ngx_http_infer_load_t        load[NGX_HTTP_INFER_MAX_WORKERS];
     ngx_http_infer_runs_t        runs[NGX_HTTP_INFER_MAX_RUN];
 
@@ -174,24 +175,10 @@ typedef struct {
 
     ngx_thread_mutex_t           mutex;
     ngx_queue_t                  lanes;       /* those with tickets */
+    ngx_uint_t                   running;     /* batches */
     uint64_t                     clock;       /* see lane.c */
+    uint64_t                     latest;      /* of all lanes */
 } ngx_http_infer_pool_t;
-
-
-/* tasks of a service that no thread has begun with, in order: see lane.c */
-typedef struct {
-    ngx_http_infer_pool_t       *pool;
-    ngx_uint_t                   size;        /* of a batch; 1: off */
-    ngx_msec_t                   delay;
-
-    ngx_queue_t                  queue;       /* in lanes of the pool */
-    ngx_queue_t                  tasks;       /* ngx_http_infer_task_t */
-    ngx_uint_t                   ntasks;
-    ngx_uint_t                   tickets;     /* batches that may begin */
-    uint64_t                     clock;
-    uint64_t                     cost;
-    ngx_event_t                  timer;       /* delay */
-} ngx_http_infer_lane_t;
 
 
 /* what infer_model makes of a location, and who is in it (in this worker) */
@@ -210,6 +197,23 @@ typedef struct {
     ngx_uint_t                   nwaiting;
     ngx_uint_t                   ntasks;      /* in lanes or with threads */
 } ngx_http_infer_endpoint_t;
+
+
+/* tasks of a service that no thread has begun with, in order: see lane.c */
+typedef struct {
+    ngx_http_infer_pool_t       *pool;
+    ngx_http_infer_endpoint_t   *endpoint;
+    ngx_uint_t                   size;        /* of a batch; 1: off */
+    ngx_msec_t                   delay;
+
+    ngx_queue_t                  queue;       /* in lanes of the pool */
+    ngx_queue_t                  tasks;       /* ngx_http_infer_task_t */
+    ngx_uint_t                   ntasks;
+    ngx_uint_t                   tickets;     /* batches that may begin */
+    uint64_t                     clock;
+    uint64_t                     cost;
+    ngx_event_t                  timer;       /* delay */
+} ngx_http_infer_lane_t;
 
 
 /* an endpoint under a second name: see error_page.c */
@@ -798,6 +802,9 @@ void ngx_http_infer_count_response(ngx_http_infer_ctx_t *ctx);
 /* In any thread: a run of n items, and the nanoseconds it took. */
 void ngx_http_infer_count_run(ngx_http_infer_endpoint_t *ep, size_t n,
     uint64_t input, uint64_t infer, uint64_t output);
+
+/* In any thread: a batch kept it busy for so many nanoseconds. */
+void ngx_http_infer_count_busy(ngx_http_infer_endpoint_t *ep, uint64_t ns);
 
 /* In any thread: the numbers of requests change by so many. */
 void ngx_http_infer_count_load(ngx_http_infer_endpoint_t *ep,

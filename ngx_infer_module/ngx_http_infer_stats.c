@@ -336,6 +336,17 @@ ngx_http_infer_count_run(ngx_http_infer_endpoint_t *ep, size_t n,
 
 
 void
+ngx_http_infer_count_busy(ngx_http_infer_endpoint_t *ep, uint64_t ns)
+{
+    ngx_http_infer_stats_t  *stats;
+
+    stats = ep->stats->data;
+
+    (void) ngx_atomic_fetch_add(&stats->busy, ns);
+}
+
+
+void
 ngx_http_infer_count_load(ngx_http_infer_endpoint_t *ep, ngx_int_t waiting,
     ngx_int_t running)
 {

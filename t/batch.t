@@ -28,6 +28,9 @@ my %part = (
             nodes => [Fixture::Onnx::node('Add', ['a', 'b'], ['sum'])],
             inputs => [['a', 1, 'N', 3], ['b', 1, 'N', 3]],
             outputs => [['sum', 1, 'N', 3]]),
+        'html/mixed.onnx' => Fixture::Onnx::model(
+            nodes => [Fixture::Onnx::node('Softmax', ['x'], ['y'], axis => 0)],
+            input => ['N', 3], output => ['N', 3]),
         'html/slow.onnx' => slow_model(0.3),
     },
     main   => 'thread_pool one threads=1; thread_pool two threads=2;',
@@ -381,6 +384,34 @@ is(join(' ', metric('infer_requests_waiting', model => 'late'),
         metric('infer_requests_running', model => 'late')), '0 0',
    'nothing is left');
 
+# A model that is loaded already begins to run batches, or cannot.
+sub reloaded {
+    my ($old, $server) = @_;
+
+    configured($nginx, %part, files => undef, server => $part{server} =~
+               s{(location /alone/ \{)}{$1 $server}r);
+    $nginx->signal('HUP');
+
+    return Fixture::Nginx::wait_for(20, sub {
+        my %now = map { $_ => 1 } $nginx->workers;
+        return %now && !grep { $now{$_} } @$old;
+    });
+}
+
+ok(reloaded([$nginx->workers], "infer_batch size=2 delay=$FOR_EVER;"),
+   'a reload with infer_batch for a model that is loaded');
+is_deeply([map { unpack 'H*', raw($_) }
+           answers(map { rows('alone', $_) } @row[0, 1])],
+          [map { unpack 'H*', $_ } @alone[0, 1]], 'the same bits');
+is(batches('alone')->{2}, 1, 'in a batch of two');
+
+my @workers = $nginx->workers;
+reloaded([], "infer_batch size=2; infer_model \$ROOT/html/mixed.onnx;");
+ok(Fixture::Nginx::wait_for(20, sub {
+    return $nginx->read_log('error.log') =~ /\[emerg\].*mixed\.onnx.*depends/;
+}), 'a reload with one that cannot is refused');
+is_deeply([$nginx->workers], \@workers, 'the old workers stay');
+
 $sent = waiting(2);
 $nginx->signal('QUIT');
 is_deeply([map { unpack 'H*', $_ } @{ $sent->() }],
@@ -388,7 +419,8 @@ is_deeply([map { unpack 'H*', $_ } @{ $sent->() }],
           'QUIT: a batch that waits is run');
 ok($nginx->wait_exit(20), 'nginx ends');
 is($nginx->{status}, 0, 'with status 0');
-is(join("\n", $nginx->complaints), '', 'nothing alarming is logged');
+is(join("\n", grep { !/\[emerg\].*mixed\.onnx/ } $nginx->complaints), '',
+   'nothing alarming is logged');
 
 $nginx = started(%part);
 $port = $nginx->{port};

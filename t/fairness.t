@@ -119,12 +119,17 @@ cmp_ok(metric('infer_batch_size_count', 'batch'), '<', 8,
 
 # ---- nobody is forgotten ----------------------------------------------------
 
-my @mix = map { sent(@$_) } ['/slow', slow_image(), 8], ['/fast', $fast, 200, limit => 64],
+my @mix = map { sent(@$_) } ['/slow', slow_image(), 8],
+                            ['/fast', $fast, 200, limit => 64],
                             ['/same', slow_image(), 8],
                             ['/batch', slow_image(), 6];
 is(codes(map { @{ $_->() } } @mix), '200: 222', 'all are answered');
-is(metric('infer_requests_waiting', $_) + metric('infer_requests_running', $_),
-   0, "$_: nothing is left") for qw(slow same fashion batch);
+
+for my $model (qw(slow same fashion batch)) {
+    is(metric('infer_requests_waiting', $model)
+       + metric('infer_requests_running', $model), 0,
+       "$model: nothing is left");
+}
 
 stops_cleanly($nginx);
 done_testing();

@@ -15,6 +15,9 @@ CONFIGURATIONS says; each worker is a process with a port of its own, over
 which the client deals its requests evenly (nginx's workers get what the kernel
 deals).  Of its configurations the best counts, for each quantity anew.
 
+Last comes infer_batch: a model of fully connected layers, whose weights are
+read from memory once for all requests of a batch, with and without it.
+
 Everything stays on 127.0.0.1.
 
 BENCH_SECONDS  of each measurement, by default 8
@@ -33,6 +36,10 @@ import sys
 import time
 import urllib.request
 
+import numpy
+import onnx.helper
+import onnx.numpy_helper
+
 import machine
 
 # Workers, threads of each, and how these wait for work: asleep (passive), or
@@ -48,6 +55,10 @@ STEPS = 5                           # of the search for the highest rate
 WARMUP_SECONDS = 2
 START_SECONDS = 60
 STOP_SECONDS = 10                   # for answers that nobody waits for
+MLP = (784, 2048, 2048, 2048, 10)   # layers of the model for infer_batch
+BATCHES = ("off", "size=16", "size=16 delay=1ms")
+BATCH_CLIENTS = (1, 8, 32)
+BATCH_TARGET = 1.5                  # requests/s with most clients
 
 NGINX = """
 load_module {module};
@@ -72,6 +83,7 @@ http {{
         location = /predict {{
             infer_model {model};
             add_header X-Infer-Time $infer_time;
+            {directives}
         }}
     }}
 }}
@@ -142,14 +154,14 @@ def pss_kb(pid):
                     if line.startswith("Pss:"))
 
 
-def nginx(build, name):
-    run = os.path.abspath(f"{build}/bench/nginx")
+def nginx(build, name, directives="", suffix=""):
     port, = free_ports(1)
+    run = os.path.abspath(f"{build}/bench/nginx{suffix}")
     os.makedirs(run, exist_ok=True)
 
     with open(f"{run}/nginx.conf", "w") as f:
         f.write(NGINX.format(
-            run=run, port=port,
+            run=run, port=port, directives=directives,
             module=os.path.abspath(
                 f"{build}/nginx/ngx_http_infer_module.so"),
             model=os.path.abspath(f"{build}/models/{name}.onnx")))
@@ -282,6 +294,64 @@ class Bench:
                  "pss": pss[i]} for i in range(len(servers))]
 
 
+def write_mlp(path):
+    """Images of 28x28 gray pixels, classes, random weights."""
+    noise = numpy.random.default_rng(1)
+    nodes = [onnx.helper.make_node("Flatten", ["x"], ["h0"])]
+    weights = []
+
+    for i, (n, m) in enumerate(zip(MLP, MLP[1:])):
+        weights.append(onnx.numpy_helper.from_array(
+            noise.normal(0, n ** -0.5, (n, m)).astype("float32"), f"w{i}"))
+        nodes.append(onnx.helper.make_node("Gemm", [f"h{i}", f"w{i}"],
+                                           [f"g{i}"]))
+        nodes.append(onnx.helper.make_node("Relu", [f"g{i}"], [f"h{i + 1}"]))
+
+    def value(name, *shape):
+        return onnx.helper.make_tensor_value_info(
+            name, onnx.TensorProto.FLOAT, ["N", *shape])
+
+    onnx.save(onnx.helper.make_model(
+        onnx.helper.make_graph(nodes[:-1], "mlp", [value("x", 1, 28, 28)],
+                               [value(f"g{len(MLP) - 2}", MLP[-1])], weights),
+        opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
+
+
+def batching(build, seconds):
+    """infer_batch against its absence: a table."""
+    write_mlp(f"{build}/models/mlp.onnx")
+    bench = Bench(build, seconds)
+    bench.photo = "t/data/fashion/9-boot.png"
+    rows = [[f"infer_batch {how}"] for how in BATCHES]
+
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(nginx(
+            build, "mlp", f"infer_batch {how}; infer_queue 64;", f"-{i}"))
+            for i, how in enumerate(BATCHES)]
+        answers = [bench.warm_up(s) for s in servers]
+        if any(a != answers[0] for a in answers):
+            sys.exit(f"infer_batch changes the answer: {answers}")
+
+        for clients in BATCH_CLIENTS:
+            runs = bench.closed_loop(servers, clients)
+            for row, r in zip(rows, runs):
+                row += [f"{r['per_second']:.0f}", f"{r['p50_ms']:.2f}",
+                        f"{r['p99_ms']:.2f}"]
+
+    ratio = max(r["per_second"] for r in runs) / runs[0]["per_second"]
+    missed = " missed" if ratio < BATCH_TARGET else ""
+
+    print("\n### infer_batch\n")
+    print(f"Fully connected layers of {', '.join(map(str, MLP))}, a PNG of "
+          "28x28 in a form.\n")
+    print(machine.table(
+        ["nginx, workers: 2, threads: 1, infer_queue 64",
+         *(f"clients: {n}, {what}" for n in BATCH_CLIENTS
+           for what in ("requests/s", "p50 ms", "p99 ms"))], rows))
+    print(f"\nWith {BATCH_CLIENTS[-1]} clients {ratio:.2f} times the "
+          f"requests/s, wanted at least {BATCH_TARGET}{missed}", flush=True)
+
+
 def median(values):
     """Of those that are there; infinite where none is."""
     return statistics.median([v for v in values if v is not None]
@@ -391,5 +461,8 @@ def main():
     for name in names:
         compare(bench, name)
 
+    batching(build, seconds)
 
-main()
+
+if __name__ == "__main__":
+    main()

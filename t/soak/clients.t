@@ -40,13 +40,15 @@ my $nginx = started(
             client_body_in_file_only clean;
         }
         location /p { $TEST_NGINX_FASHION $TEST_NGINX_LABELS infer_top_k 3; }
+        location /share { $TEST_NGINX_FASHION infer_batch size=4 delay=50ms; }
         location = /metrics { infer_metrics; }
 CONF
 my $port = $nginx->{port};
 my @workers = $nginx->workers;
 my $image = image('9-boot.png');
 my @requests = ((map { post($_, slow_image()) } '/slow', '/keep', '/late'),
-                (map { post($_, $image) } '/file', '/p'),
+                (map { post($_, $image) } '/file', '/p', '/share', '/share'),
+                post('/share', substr $image, 0, 200),
                 post('/p', substr $image, 0, 200),
                 post('/p', form('file', $image),
                      'Content-Type: multipart/form-data; boundary=b'),
