@@ -23,8 +23,9 @@ PACKAGES_BUILD  := gcc libc6-dev nginx nginx-dev libstb-dev libopenblas-dev \
 PACKAGES_TEST   := perl libtest-base-perl curl libonnx-testdata \
                    dataset-fashion-mnist
 PACKAGES_MODELS := python3 python3-torch python3-torchvision python3-onnx \
-                   python3-numpy python3-pil libjpeg-turbo-progs \
-                   lomiri-wallpapers-16.04 opencv-doc chromium
+                   python3-numpy python3-pil python3-venv \
+                   libjpeg-turbo-progs lomiri-wallpapers-16.04 opencv-doc \
+                   chromium
 PACKAGES_BENCH  := python3-fastapi uvicorn python3-uvloop python3-httptools \
                    python3-multipart
 
