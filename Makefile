@@ -78,7 +78,7 @@ endef
 
 .PHONY: all engine cli module page unit run test test-asan test-all \
         test-models test-static soak soak-run fuzz fuzz-all bench \
-        bench-models bench-server bench-tools packages \
+        bench-models bench-server bench-tensors bench-tools packages \
         packages-test packages-models packages-bench clean help FORCE
 .SECONDARY:
 
@@ -95,8 +95,8 @@ help:
 	@echo '                  load: SOAK_SECONDS=60 each'
 	@echo 'make fuzz         broken files: FUZZ_SECONDS=60 for each format'
 	@echo 'make bench        against ONNX Runtime and FastAPI (20 minutes;'
-	@echo '                  BENCH_SHORT=1: 5); bench-models, bench-server:'
-	@echo '                  one part'
+	@echo '                  BENCH_SHORT=1: 5); bench-models, bench-server,'
+	@echo '                  bench-tensors: one part'
 	@echo 'make clean        remove build/'
 
 packages:
@@ -295,6 +295,12 @@ bench-tools: all $(BENCH)
 bench: packages-bench
 	@$(MAKE) bench-models
 	@$(MAKE) bench-server
+	@$(MAKE) bench-tensors
+
+# Reading and writing tensors in JSON and binary, without a model.
+bench-tensors: packages-test
+	@$(MAKE) module
+	@TEST_NGINX_LOAD_MODULES='$(abspath $(MODULE))' perl t/bench/tensors.pl
 
 bench-models bench-server: bench-%: packages-bench
 	@$(MAKE) bench-tools
