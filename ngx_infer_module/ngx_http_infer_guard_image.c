@@ -24,15 +24,15 @@ static size_t ngx_http_infer_skip_gif_blocks(ngx_str_t *image, size_t i);
 static ngx_uint_t ngx_http_infer_is_animated_png(ngx_str_t *image);
 
 
-void
-ngx_http_infer_guard_run(ngx_http_infer_task_t *task)
+ngx_int_t
+ngx_http_infer_guard_read(ngx_http_infer_task_t *task)
 {
     ngx_str_t  image;
 
     if (ngx_http_infer_body_read(task) != NGX_OK
         || ngx_http_infer_guard_image(task, &image) != NGX_OK)
     {
-        return;
+        return NGX_ERROR;
     }
 
     if (ngx_http_infer_is_animated_gif(&image)
@@ -41,10 +41,10 @@ ngx_http_infer_guard_run(ngx_http_infer_task_t *task)
         ngx_http_infer_task_fail(task, NGX_HTTP_INFER_SHAPE,
                                  "an animation: only its first frame would be "
                                  "looked at");
-        return;
+        return NGX_ERROR;
     }
 
-    (void) ngx_http_infer_classify_image(task, &image, 1);
+    return ngx_http_infer_image_call(task, &image, 1);
 }
 
 

@@ -23,6 +23,8 @@ static void ngx_http_infer_print_phases(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_phase(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s, ngx_uint_t phase);
+static void ngx_http_infer_print_batches(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_classes(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_waiting(ngx_http_infer_text_t *text,
@@ -54,15 +56,19 @@ static const ngx_http_infer_family_t  ngx_http_infer_families[] = {
       "# TYPE infer_phase_seconds histogram\n",
       ngx_http_infer_print_phases },
 
+    { "# HELP infer_batch_size Images or rows that are run at once.\n"
+      "# TYPE infer_batch_size histogram\n",
+      ngx_http_infer_print_batches },
+
     { "# HELP infer_predictions_total Answers by their class.\n"
       "# TYPE infer_predictions_total counter\n",
       ngx_http_infer_print_classes },
 
-    { "# HELP infer_requests_waiting Requests in the queue now.\n"
+    { "# HELP infer_requests_waiting Requests that wait for a thread now.\n"
       "# TYPE infer_requests_waiting gauge\n",
       ngx_http_infer_print_waiting },
 
-    { "# HELP infer_requests_running Requests given to the thread pool now.\n"
+    { "# HELP infer_requests_running Requests that threads work on now.\n"
       "# TYPE infer_requests_running gauge\n",
       ngx_http_infer_print_running },
 
@@ -347,6 +353,44 @@ ngx_http_infer_print_phase(ngx_http_infer_text_t *text,
     ngx_http_infer_print(text, s->labels.len,
                          "infer_phase_seconds_count{%V,phase=\"%s\"} %uL\n",
                          &s->labels, name, count);
+}
+
+
+/* buckets up to 1, 2, 4, ... */
+
+static void
+ngx_http_infer_print_batches(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    uint64_t    count, sum, n;
+    ngx_uint_t  i, bound;
+
+    count = 0;
+    sum = 0;
+    bound = 1;
+
+    for (i = 1; i <= NGX_HTTP_INFER_MAX_RUN; i++) {
+        n = s->stats->runs[i - 1].count;
+
+        count += n;
+        sum += n * i;
+
+        if (i == bound) {
+            bound *= 2;
+            ngx_http_infer_print(text, s->labels.len,
+                                 "infer_batch_size_bucket{%V,le=\"%ui\"} "
+                                 "%uL\n", &s->labels, i, count);
+        }
+    }
+
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_batch_size_bucket{%V,le=\"+Inf\"} %uL\n",
+                         &s->labels, count);
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_batch_size_sum{%V} %uL\n", &s->labels, sum);
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_batch_size_count{%V} %uL\n", &s->labels,
+                         count);
 }
 
 

@@ -513,6 +513,10 @@ ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
+    if (ngx_http_infer_check_batch(model, old, zone->shm.log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     service = model->services.elts;
 
     for (i = 0; i < model->services.nelts; i++) {

@@ -19,14 +19,16 @@ static ngx_int_t ngx_http_infer_copy_services(ngx_conf_t *cf,
     ngx_http_infer_loc_conf_t *conf, ngx_http_infer_loc_conf_t *prev);
 static char *ngx_http_infer_init_location(ngx_conf_t *cf,
     ngx_http_infer_loc_conf_t *conf);
-static ngx_http_infer_pool_t *ngx_http_infer_add_pool(ngx_conf_t *cf,
-    ngx_thread_pool_t *tp);
 static char *ngx_http_infer_labels(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_infer_preprocess(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_infer_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_infer_batch(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_infer_check_batch_size(ngx_conf_t *cf,
+    ngx_http_infer_loc_conf_t *conf);
 
 
 static ngx_conf_num_bounds_t  ngx_http_infer_top_k_bounds = {
@@ -156,6 +158,13 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       offsetof(ngx_http_infer_loc_conf_t, max_batch),
       &ngx_http_infer_max_batch_bounds },
 
+    { ngx_string("infer_batch"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_infer_batch,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("infer_metrics"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_infer_metrics,
@@ -265,7 +274,7 @@ ngx_http_infer_handler(ngx_http_request_t *r)
                                          "method not allowed");
     }
 
-    if (r->method == NGX_HTTP_POST && route->run) {
+    if (r->method == NGX_HTTP_POST && route->read) {
         return ngx_http_infer_read_body(r);
     }
 
@@ -431,6 +440,8 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     conf->max_pixels = NGX_CONF_UNSET_SIZE;
     conf->queue = NGX_CONF_UNSET_UINT;
     conf->max_batch = NGX_CONF_UNSET_UINT;
+    conf->batch_size = NGX_CONF_UNSET_UINT;
+    conf->batch_delay = NGX_CONF_UNSET_MSEC;
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->ignore_client_abort = NGX_CONF_UNSET;
 
@@ -461,6 +472,8 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->max_pixels, prev->max_pixels, 25000000);
     ngx_conf_merge_uint_value(conf->queue, prev->queue, 8);
     ngx_conf_merge_uint_value(conf->max_batch, prev->max_batch, 32);
+    ngx_conf_merge_uint_value(conf->batch_size, prev->batch_size, 1);
+    ngx_conf_merge_msec_value(conf->batch_delay, prev->batch_delay, 0);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
     ngx_conf_merge_value(conf->ignore_client_abort,
                          prev->ignore_client_abort, 0);
@@ -545,12 +558,18 @@ ngx_http_infer_init_location(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_infer_check_batch_size(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     service = conf->services->elts;
 
     for (i = 0; i < conf->services->nelts; i++) {
         if (ngx_http_infer_add_model(cf, &service[i]) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
+
+        ngx_http_infer_init_lane(cf, &service[i]);
     }
 
     if (conf->guard) {
@@ -561,36 +580,6 @@ ngx_http_infer_init_location(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
     }
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_http_infer_pool_t *
-ngx_http_infer_add_pool(ngx_conf_t *cf, ngx_thread_pool_t *tp)
-{
-    ngx_uint_t                   i;
-    ngx_http_infer_pool_t       *pool, **pools;
-    ngx_http_infer_main_conf_t  *imcf;
-
-    imcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_infer_module);
-    pools = imcf->pools.elts;
-
-    for (i = 0; i < imcf->pools.nelts; i++) {
-        if (pools[i]->thread_pool == tp) {
-            return pools[i];
-        }
-    }
-
-    pools = ngx_array_push(&imcf->pools);
-    pool = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_pool_t));
-
-    if (pools == NULL || pool == NULL) {
-        return NULL;
-    }
-
-    pool->thread_pool = tp;
-    *pools = pool;
-
-    return pool;
 }
 
 
@@ -686,4 +675,89 @@ ngx_http_infer_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* off | size=N [delay=TIME] */
+
+static char *
+ngx_http_infer_batch(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_infer_loc_conf_t *ilcf = conf;
+
+    ngx_int_t   size;
+    ngx_str_t  *value, delay;
+
+    if (ilcf->batch_size != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    ilcf->batch_size = 1;
+    ilcf->batch_delay = 0;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    size = ngx_strncmp(value[1].data, "size=", 5) == 0
+           ? ngx_atoi(value[1].data + 5, value[1].len - 5) : NGX_ERROR;
+
+    if (size < 2 || size > NGX_HTTP_INFER_MAX_RUN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "infer_batch: \"%V\" is neither \"off\" nor "
+                           "\"size=\" with a number from 2 to %d",
+                           &value[1], NGX_HTTP_INFER_MAX_RUN);
+        return NGX_CONF_ERROR;
+    }
+
+    ilcf->batch_size = size;
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    delay.data = value[2].data + 6;
+    delay.len = value[2].len - 6;
+
+    if (ngx_strncmp(value[2].data, "delay=", 6) == 0 && delay.len) {
+        ilcf->batch_delay = ngx_parse_time(&delay, 0);
+
+        if (ilcf->batch_delay != (ngx_msec_t) NGX_ERROR) {
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "infer_batch: \"%V\" is not \"delay=\" with a time",
+                       &value[2]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* what no batch can ever be is a mistake */
+
+static ngx_int_t
+ngx_http_infer_check_batch_size(ngx_conf_t *cf,
+    ngx_http_infer_loc_conf_t *conf)
+{
+    if (conf->batch_size > conf->max_batch) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "infer_batch: size=%ui is more than the %ui of "
+                           "infer_max_batch", conf->batch_size,
+                           conf->max_batch);
+        return NGX_ERROR;
+    }
+
+    if (conf->batch_size > conf->queue) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "infer_batch: size=%ui is more than the %ui "
+                           "requests that infer_queue lets run",
+                           conf->batch_size, conf->queue);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }

@@ -3,18 +3,20 @@
  * ngx_http_infer_module: a neural network as the content of a location.
  *
  * The master builds every model in a shared zone of its own before it forks
- * (model.c, labels.c).  A request's URI says what is asked of which model (routes.c);
- * its body is read by nginx (body.c); a task then holds all that the
- * computation needs and is given to a thread pool (task.c), so that a request
- * may end at any moment without waiting for its thread.  Back on the event
- * loop the answer is written (response.c) and the variables are set
+ * (model.c, labels.c).  A request's URI says what is asked of which model
+ * (routes.c); its body is read by nginx (body.c); a task then holds all that
+ * the computation needs (task.c), so that a request may end at any moment
+ * without waiting for its thread.  Tasks wait in the lane of their model until
+ * a thread of its pool takes one, or a batch of them (lane.c).  Back on the
+ * event loop the answer is written (response.c) and the variables are set
  * (variables.c).  Idle threads may help with a computation (threads.c).
  * infer_guard does the same in an earlier phase, and then the request goes on
  * (guard.c, guard_image.c).
  *
- * In the thread an image is classified (image.c), or tensors are read from the
- * body, run and written (tensors.c) as a protocol wants them (kserve.c,
- * tfserving.c, torchserve.c), in JSON (json.c, numbers.c, out.c) or binary.
+ * In the thread what a task asks for is read from its body into a call
+ * (tensors.c), an image (image.c) or tensors as a protocol has them (kserve.c,
+ * tfserving.c, torchserve.c), in JSON (json.c, numbers.c, out.c) or binary; the
+ * items of all calls are run together (batch.c), and each answer is written.
  */
 
 #ifndef _NGX_HTTP_INFER_MODULE_H_INCLUDED_
@@ -43,6 +45,7 @@
 typedef struct ngx_http_infer_loc_conf_s   ngx_http_infer_loc_conf_t;
 typedef struct ngx_http_infer_ctx_s        ngx_http_infer_ctx_t;
 typedef struct ngx_http_infer_task_s       ngx_http_infer_task_t;
+typedef struct ngx_http_infer_call_s       ngx_http_infer_call_t;
 typedef struct ngx_http_infer_workspace_s  ngx_http_infer_workspace_t;
 typedef struct ngx_http_infer_crew_s       ngx_http_infer_crew_t;
 typedef struct ngx_http_infer_route_s      ngx_http_infer_route_t;
@@ -109,6 +112,19 @@ typedef struct {
 #define NGX_HTTP_INFER_CLASSES      1024
 
 
+/* items that run at once, at most: infer_batch */
+#define NGX_HTTP_INFER_MAX_RUN      256
+
+
+/* in shared memory: runs with the same number of items */
+typedef struct {
+    ngx_atomic_t                 count;
+    ngx_atomic_t                 input;       /* nanoseconds */
+    ngx_atomic_t                 infer;
+    ngx_atomic_t                 output;
+} ngx_http_infer_runs_t;
+
+
 /* in shared memory: what has happened to a model under its name */
 typedef struct {
     ngx_atomic_t                 outcome[NGX_HTTP_INFER_REASONS];
@@ -116,16 +132,20 @@ typedef struct {
     ngx_atomic_t                 inferences;  /* images or rows of a batch */
     ngx_atomic_t                 last;        /* Unix time, milliseconds */
     ngx_http_infer_load_t        load[NGX_HTTP_INFER_MAX_WORKERS];
+    ngx_http_infer_runs_t        runs[NGX_HTTP_INFER_MAX_RUN];
 
     /* answers by class; the last counts all classes from its own on */
     ngx_atomic_t                 class[NGX_HTTP_INFER_CLASSES];
 } ngx_http_infer_stats_t;
 
 
-/* a session that no task uses */
+/*
+ * What a thread runs a model with: session[n] is for n + 1 items, the last one
+ * has the memory of all; NULL: not needed yet.
+ */
 struct ngx_http_infer_workspace_s {
-    infer_session_t             *session;
     ngx_http_infer_workspace_t  *next;
+    infer_session_t             *session[1];
 };
 
 
@@ -137,20 +157,41 @@ typedef struct {
     infer_model_t               *model;       /* in the zone, read-only */
     ngx_array_t                  services;    /* ngx_http_infer_service_t * */
     ngx_uint_t                   threads;     /* the most of a location */
+    ngx_uint_t                   batch;       /* the same of infer_batch */
 
-    /* of this worker: idle sessions, the last used first */
+    /* of this worker: idle ones, the last used first */
     ngx_atomic_t                 lock;
     ngx_http_infer_workspace_t  *idle;
 } ngx_http_infer_model_t;
 
 
-/* a thread pool that has locations */
+/* a thread pool that has locations; all else is of this worker */
 typedef struct {
     ngx_thread_pool_t           *thread_pool;
 
-    /* of this worker: tasks posted that no thread has begun with */
+    /* batches posted that no thread has begun with */
     ngx_atomic_t                 waiting;
+
+    ngx_thread_mutex_t           mutex;
+    ngx_queue_t                  lanes;       /* those with tickets */
+    uint64_t                     clock;       /* see lane.c */
 } ngx_http_infer_pool_t;
+
+
+/* tasks of a service that no thread has begun with, in order: see lane.c */
+typedef struct {
+    ngx_http_infer_pool_t       *pool;
+    ngx_uint_t                   size;        /* of a batch; 1: off */
+    ngx_msec_t                   delay;
+
+    ngx_queue_t                  queue;       /* in lanes of the pool */
+    ngx_queue_t                  tasks;       /* ngx_http_infer_task_t */
+    ngx_uint_t                   ntasks;
+    ngx_uint_t                   tickets;     /* batches that may begin */
+    uint64_t                     clock;
+    uint64_t                     cost;
+    ngx_event_t                  timer;       /* delay */
+} ngx_http_infer_lane_t;
 
 
 /* what infer_model makes of a location, and who is in it (in this worker) */
@@ -167,7 +208,7 @@ typedef struct {
 
     ngx_queue_t                  waiting;     /* ngx_http_infer_ctx_t */
     ngx_uint_t                   nwaiting;
-    ngx_uint_t                   nrunning;    /* tasks given to the pool */
+    ngx_uint_t                   ntasks;      /* in lanes or with threads */
 } ngx_http_infer_endpoint_t;
 
 
@@ -210,12 +251,13 @@ typedef struct {
 typedef struct {
     ngx_http_infer_endpoint_t   *endpoint;
     ngx_http_infer_loc_conf_t   *conf;        /* of the location */
-    ngx_array_t                 *labels;      /* ngx_str_t; NULL: the model's */
+    ngx_array_t                 *labels;      /* ngx_str_t; NULL: model's */
 
     /* the model's preprocessing with the location's settings, and checked */
     infer_preprocess_t           preprocess;
     u_char                      *no_image;    /* why it takes no images, or
                                                  NULL */
+    ngx_http_infer_lane_t        lane;
 } ngx_http_infer_service_t;
 
 
@@ -246,6 +288,8 @@ struct ngx_http_infer_loc_conf_s {
     ngx_msec_t                   timeout;
     ngx_flag_t                   ignore_client_abort;
     ngx_uint_t                   max_batch;
+    ngx_uint_t                   batch_size;  /* 1: off */
+    ngx_msec_t                   batch_delay;
     ngx_array_t                 *error_pages; /* ngx_http_err_page_t; the
                                                  user's */
     ngx_uint_t                   nv;          /* infer_metrics nv */
@@ -258,7 +302,7 @@ struct ngx_http_infer_loc_conf_s {
  * handler frees the task.
  */
 struct ngx_http_infer_task_s {
-    ngx_thread_task_t            thread;
+    ngx_queue_t                  queue;       /* in its lane, then its batch */
     ngx_http_infer_service_t    *service;
     const ngx_http_infer_route_t
                                 *route;
@@ -289,6 +333,8 @@ struct ngx_http_infer_task_s {
     off_t                        json_size;
     ngx_uint_t                   json;        /* application/json */
 
+    ngx_http_infer_call_t       *call;        /* once it is read */
+
     /* the outcome: classes or an answer, or another reason and err */
     ngx_http_infer_reason_e      reason;
     infer_error_t                err;
@@ -303,9 +349,10 @@ struct ngx_http_infer_task_s {
     /* nanoseconds that images or tensors of the request took; 0: none */
     uint64_t                     decoding;
     uint64_t                     preprocessing;
+    uint64_t                     running;
 
     /* nanoseconds, monotonic, as if all were decoded, then preprocessed, then
-       run; 0: it did not come that far */
+       run, without a pause; 0: it did not come that far */
     uint64_t                     started;
     uint64_t                     decoded;
     uint64_t                     preprocessed;
@@ -411,7 +458,7 @@ ngx_int_t ngx_http_infer_add_guard_handler(ngx_conf_t *cf);
 void ngx_http_infer_finalize(ngx_http_request_t *r, ngx_int_t rc);
 
 /* In the thread: classifies the one image of the body. */
-void ngx_http_infer_guard_run(ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_guard_read(ngx_http_infer_task_t *task);
 
 
 /* error_page.c */
@@ -432,12 +479,17 @@ struct ngx_http_infer_route_s {
     ngx_uint_t                   methods;     /* besides OPTIONS */
     const char                  *allow;
 
-    /* answers GET, HEAD, and POST where there is no run */
+    /* answers GET, HEAD, and POST where there is nothing to read */
     ngx_int_t                  (*answer)(ngx_http_request_t *r,
                                          ngx_http_infer_service_t *service);
 
-    /* in the thread, answers POST: sets the outcome of the task */
-    void                       (*run)(ngx_http_infer_task_t *task);
+    /*
+     * In the thread, for POST: read makes the call of the task, write makes
+     * the answer of a call that has run, if it is not made where it is sent.
+     * Both set the outcome of the task.
+     */
+    ngx_int_t                  (*read)(ngx_http_infer_task_t *task);
+    void                       (*write)(ngx_http_infer_task_t *task);
 };
 
 /*
@@ -544,25 +596,14 @@ ngx_int_t ngx_http_infer_multipart_find(ngx_str_t *body, ngx_str_t *boundary,
  */
 ngx_http_infer_ctx_t *ngx_http_infer_get_ctx(ngx_http_request_t *r);
 
-/* In the thread: a session nobody else uses.  NULL: the task has failed. */
-ngx_http_infer_workspace_t *ngx_http_infer_get_workspace(
-    ngx_http_infer_task_t *task);
-void ngx_http_infer_put_workspace(ngx_http_infer_task_t *task,
-    ngx_http_infer_workspace_t *ws);
-
-/* A pool cleanup: frees the sessions of an ngx_http_infer_model_t. */
-void ngx_http_infer_free_workspaces(void *data);
-
 /*
  * Starts the request or puts it in the queue: NGX_DONE, it will be finalized
  * later; else the code to finalize it with.
  */
 ngx_int_t ngx_http_infer_submit(ngx_http_request_t *r);
 
-/* In the thread, any number of times: runs a session, with what help there
-   is. */
-void ngx_http_infer_compute(ngx_http_infer_task_t *task,
-    infer_session_t *session);
+/* A thread is done with the tasks of a batch, which it takes over. */
+void ngx_http_infer_tasks_done(ngx_queue_t *tasks);
 
 /* In the thread: the prediction is complete, what follows is the answer. */
 void ngx_http_infer_task_finish(ngx_http_infer_task_t *task);
@@ -575,8 +616,40 @@ void ngx_http_infer_task_fail(ngx_http_infer_task_t *task,
 uint64_t ngx_http_infer_now(void);
 
 
+/* lane.c */
+
+/* Configuration time: a pool that has lanes; NULL: no memory. */
+ngx_http_infer_pool_t *ngx_http_infer_add_pool(ngx_conf_t *cf,
+    ngx_thread_pool_t *tp);
+
+/* Configuration time: the directives are merged, the model is known. */
+void ngx_http_infer_init_lane(ngx_conf_t *cf,
+    ngx_http_infer_service_t *service);
+
+/* The task waits for a thread.  NGX_ERROR: it does not. */
+ngx_int_t ngx_http_infer_enter_lane(ngx_http_infer_task_t *task);
+
+
+/* batch.c */
+
+/* In the thread: does all that there is to do for these tasks. */
+void ngx_http_infer_run_tasks(ngx_http_infer_lane_t *lane,
+    ngx_queue_t *tasks);
+
+/*
+ * Configuration time, once the model is built: whether it can do what
+ * infer_batch wants of it.  old: the same model before a reload, or NULL.
+ */
+ngx_int_t ngx_http_infer_check_batch(ngx_http_infer_model_t *model,
+    ngx_http_infer_model_t *old, ngx_log_t *log);
+
+/* A pool cleanup: frees the workspaces of an ngx_http_infer_model_t. */
+void ngx_http_infer_free_workspaces(void *data);
+
+
 /* kserve.c, kserve_info.c */
-void ngx_http_infer_kserve_run(ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_kserve_read(ngx_http_infer_task_t *task);
+void ngx_http_infer_kserve_write(ngx_http_infer_task_t *task);
 const char *ngx_http_infer_kserve_datatype(infer_dtype_t dtype);
 
 /* What the model was exported as: "onnx", "torchscript", "tflite". */
@@ -601,7 +674,8 @@ ngx_int_t ngx_http_infer_kserve_index(ngx_http_request_t *r,
 
 
 /* tfserving.c */
-void ngx_http_infer_tfs_run(ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_tfs_read(ngx_http_infer_task_t *task);
+void ngx_http_infer_tfs_write(ngx_http_infer_task_t *task);
 ngx_int_t ngx_http_infer_tfs_status(ngx_http_request_t *r,
     ngx_http_infer_service_t *service);
 ngx_int_t ngx_http_infer_tfs_metadata(ngx_http_request_t *r,
@@ -609,7 +683,8 @@ ngx_int_t ngx_http_infer_tfs_metadata(ngx_http_request_t *r,
 
 
 /* torchserve.c */
-void ngx_http_infer_torch_run(ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_torch_read(ngx_http_infer_task_t *task);
+void ngx_http_infer_torch_write(ngx_http_infer_task_t *task);
 ngx_int_t ngx_http_infer_torch_ping(ngx_http_request_t *r,
     ngx_http_infer_service_t *service);
 
@@ -621,19 +696,23 @@ char *ngx_http_infer_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /* image.c: in the thread */
 
 /* The plain route: an image, or JSON as TensorFlow Serving knows it. */
-void ngx_http_infer_run_plain(ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_plain_read(ngx_http_infer_task_t *task);
+void ngx_http_infer_plain_write(ngx_http_infer_task_t *task);
 
 /*
- * Classifies the image of the body, or this one, which lies in the body: the k
- * best are in the task.  k <= task->maxtop.
+ * A call for the k best classes of the image of the body, or of this one,
+ * which lies in the body.  k <= task->maxtop.
  */
-ngx_int_t ngx_http_infer_classify(ngx_http_infer_task_t *task, size_t k);
-ngx_int_t ngx_http_infer_classify_image(ngx_http_infer_task_t *task,
+ngx_int_t ngx_http_infer_image_read(ngx_http_infer_task_t *task, size_t k);
+ngx_int_t ngx_http_infer_image_call(ngx_http_infer_task_t *task,
     ngx_str_t *data, size_t k);
 
-/* Makes an image the input of a session.  NGX_ERROR: the task has failed. */
-ngx_int_t ngx_http_infer_set_image(ngx_http_infer_task_t *task,
-    ngx_str_t *data, infer_session_t *session);
+/*
+ * Decodes an image and makes of it what the model sees, to be freed with
+ * infer_image_free.  NGX_ERROR: the task has failed.
+ */
+ngx_int_t ngx_http_infer_prepare_image(ngx_http_infer_task_t *task,
+    ngx_str_t *data, infer_image_t *prepared);
 
 
 /* threads.c */
@@ -716,7 +795,11 @@ void ngx_http_infer_count_task(ngx_http_infer_ctx_t *ctx,
 /* The time from the answer to the end of the request. */
 void ngx_http_infer_count_response(ngx_http_infer_ctx_t *ctx);
 
-/* The numbers of waiting and running requests change by so many. */
+/* In any thread: a run of n items, and the nanoseconds it took. */
+void ngx_http_infer_count_run(ngx_http_infer_endpoint_t *ep, size_t n,
+    uint64_t input, uint64_t infer, uint64_t output);
+
+/* In any thread: the numbers of requests change by so many. */
 void ngx_http_infer_count_load(ngx_http_infer_endpoint_t *ep,
     ngx_int_t waiting, ngx_int_t running);
 

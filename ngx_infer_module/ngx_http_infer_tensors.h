@@ -55,7 +55,7 @@ typedef struct {
 } ngx_http_infer_output_t;
 
 
-typedef struct {
+struct ngx_http_infer_call_s {
     ngx_http_infer_task_t       *task;
     ngx_http_infer_service_t    *service;
     ngx_pool_t                  *pool;        /* that of the task */
@@ -68,7 +68,13 @@ typedef struct {
     ngx_uint_t                   open;        /* the model takes any batch */
     size_t                       batch;       /* items; 0: not known yet */
     uint64_t                     deadline;    /* ngx_http_infer_now(), or 0 */
-} ngx_http_infer_call_t;
+    size_t                       top;         /* not 0: no outputs, but so many
+                                                 classes in the task */
+    size_t                       done;        /* items that have run */
+
+    ngx_str_t                    id;          /* kserve.c; NULL: none */
+    ngx_uint_t                   columns;     /* tfserving.c */
+};
 
 
 /* a text that grows */
@@ -182,7 +188,11 @@ ngx_int_t ngx_http_infer_call_alloc(ngx_http_infer_call_t *call,
 ngx_int_t ngx_http_infer_call_base64(ngx_http_infer_call_t *call,
     ngx_str_t *text, ngx_str_t *image);
 
-ngx_int_t ngx_http_infer_call_run(ngx_http_infer_call_t *call);
+/* All inputs are there: memory for the outputs. */
+ngx_int_t ngx_http_infer_call_ready(ngx_http_infer_call_t *call);
+
+/* Whether there is time for, and use in, going on. */
+ngx_int_t ngx_http_infer_call_wanted(ngx_http_infer_call_t *call);
 
 /* The answer is complete; json_size: see answer_json of the task. */
 void ngx_http_infer_call_answer(ngx_http_infer_call_t *call,
