@@ -23,8 +23,9 @@ PACKAGES_BUILD  := gcc libc6-dev nginx nginx-dev libstb-dev libopenblas-dev \
 PACKAGES_TEST   := perl libtest-base-perl curl libonnx-testdata \
                    dataset-fashion-mnist
 PACKAGES_MODELS := python3 python3-torch python3-torchvision python3-onnx \
-                   python3-numpy python3-pil libjpeg-turbo-progs \
-                   lomiri-wallpapers-16.04 opencv-doc chromium
+                   python3-numpy python3-pil python3-venv \
+                   libjpeg-turbo-progs lomiri-wallpapers-16.04 opencv-doc \
+                   chromium
 PACKAGES_BENCH  := python3-fastapi uvicorn python3-uvloop python3-httptools \
                    python3-multipart
 
@@ -77,8 +78,8 @@ endef
 
 .PHONY: all engine cli module page unit run test test-asan test-all \
         test-models test-static soak soak-run fuzz fuzz-all bench \
-        bench-models bench-int8 bench-prune bench-server bench-tools \
-        packages \
+        bench-models bench-int8 bench-prune bench-server bench-tensors \
+        bench-tools packages \
         packages-test packages-models packages-bench clean help FORCE
 .SECONDARY:
 
@@ -96,7 +97,8 @@ help:
 	@echo 'make fuzz         broken files: FUZZ_SECONDS=60 for each format'
 	@echo 'make bench        against ONNX Runtime and FastAPI (20 minutes;'
 	@echo '                  BENCH_SHORT=1: 5); bench-models, bench-int8,'
-	@echo '                  bench-prune, bench-server: one part'
+	@echo '                  bench-prune, bench-server, bench-tensors: one'
+	@echo '                  part'
 	@echo 'make clean        remove build/'
 
 packages:
@@ -297,6 +299,12 @@ bench: packages-bench
 	@$(MAKE) bench-int8
 	@$(MAKE) bench-prune
 	@$(MAKE) bench-server
+	@$(MAKE) bench-tensors
+
+# Reading and writing tensors in JSON and binary, without a model.
+bench-tensors: packages-test
+	@$(MAKE) module
+	@TEST_NGINX_LOAD_MODULES='$(abspath $(MODULE))' perl t/bench/tensors.pl
 
 bench-models bench-int8 bench-prune bench-server: bench-%: packages-bench
 	@$(MAKE) bench-tools

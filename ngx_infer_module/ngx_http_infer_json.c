@@ -18,6 +18,10 @@
 #define NGX_HTTP_INFER_MAX_VALUE  65536
 
 
+/* bytes that are looked at together */
+typedef u_char  ngx_http_infer_sixteen_t __attribute__((vector_size(16)));
+
+
 static u_char *ngx_http_infer_json_skip(u_char *p, u_char *last);
 static u_char *ngx_http_infer_json_string_end(u_char *p, u_char *last);
 static u_char *ngx_http_infer_json_bracket(u_char *p, u_char *last);
@@ -211,22 +215,25 @@ ngx_http_infer_json_string_end(u_char *p, u_char *last)
 static u_char *
 ngx_http_infer_json_bracket(u_char *p, u_char *last)
 {
-    uint64_t  word, quote;
+    uint64_t                  any[2];
+    ngx_http_infer_sixteen_t  a, b;
 
     while (p < last) {
 
-        while (last - p >= 8) {
-            ngx_memcpy(&word, p, 8);
+        while (last - p >= 32) {
+            ngx_memcpy(&a, p, 16);
+            ngx_memcpy(&b, p + 16, 16);
 
-            quote = word ^ 0x2222222222222222;
-            quote = (quote - 0x0101010101010101) & ~quote
-                    & 0x8080808080808080;
+            a = (a & 0x40) | (b & 0x40) | (ngx_http_infer_sixteen_t) (a == '"')
+                | (ngx_http_infer_sixteen_t) (b == '"');
 
-            if ((word & 0x4040404040404040) || quote) {
+            ngx_memcpy(any, &a, 16);
+
+            if (any[0] | any[1]) {
                 break;
             }
 
-            p += 8;
+            p += 32;
         }
 
         for ( /* void */ ; p < last; p++) {

@@ -41,9 +41,19 @@ static ngx_inline u_char *ngx_http_infer_parse_digits(u_char *p,
     uint64_t *value);
 static u_char *ngx_http_infer_parse_number(u_char *p,
     ngx_http_infer_number_t *number);
+static float ngx_http_infer_to_float(ngx_http_infer_number_t *number,
+    u_char *text);
 static double ngx_http_infer_to_double(ngx_http_infer_number_t *number,
     u_char *text);
 static double ngx_http_infer_scale(uint64_t m, int e);
+
+
+/* 10^22 is the largest power that is a double */
+
+static const double  ngx_http_infer_ten[] = {
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13,
+    1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
+};
 
 
 ngx_int_t
@@ -181,8 +191,7 @@ ngx_http_infer_store(ngx_http_infer_reader_t *rd,
     switch (rd->dtype) {
 
     case INFER_F32:
-        d = ngx_http_infer_to_double(number, text);
-        f = (float) d;
+        f = ngx_http_infer_to_float(number, text);
         d = f;
         ((float *) rd->dst)[rd->n] = f;
         break;
@@ -385,6 +394,37 @@ ngx_http_infer_parse_number(u_char *p, ngx_http_infer_number_t *number)
 }
 
 
+/*
+ * The float nearest to the double nearest to the number.  Two operations in
+ * double are off by less than three units in the last place: that matters only
+ * to what is about half way between two floats, where the 29 bits that a float
+ * has not are about 2^28.
+ */
+
+static float
+ngx_http_infer_to_float(ngx_http_infer_number_t *number, u_char *text)
+{
+    int       e;
+    double    d;
+    uint64_t  bits;
+
+    e = number->exponent;
+
+    if (!number->inexact && e >= -22 && e <= 22) {
+        d = (double) number->digits;
+        d = e < 0 ? d / ngx_http_infer_ten[-e] : d * ngx_http_infer_ten[e];
+
+        ngx_memcpy(&bits, &d, 8);
+
+        if ((bits & 0x1fffffff) - 0x0ffffffc > 8) {
+            return (float) (number->negative ? -d : d);
+        }
+    }
+
+    return (float) ngx_http_infer_to_double(number, text);
+}
+
+
 static double
 ngx_http_infer_to_double(ngx_http_infer_number_t *number, u_char *text)
 {
@@ -408,9 +448,9 @@ ngx_http_infer_to_double(ngx_http_infer_number_t *number, u_char *text)
 /*
  * The double nearest to m * 10^e, ties to even; m > 0, -27 <= e <= 27.
  *
- * 10^22 is the largest power that is a double: with it, one operation rounds
- * once.  Else the product or quotient of m and 5^|e| < 2^63 is computed to 63
- * bits or more and a bit that tells whether there are others, and rounded.
+ * With powers that are doubles one operation rounds once.  Else the product or
+ * quotient of m and 5^|e| < 2^63 is computed to 63 bits or more and a bit that
+ * tells whether there are others, and rounded.
  */
 
 static double
@@ -421,11 +461,6 @@ ngx_http_infer_scale(uint64_t m, int e)
     uint64_t           d, q, rest, half, bits;
     ngx_uint_t         more;
     unsigned __int128  x;
-
-    static const double    ten[] = {
-        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
-        1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
-    };
 
     static const uint64_t  five[] = {
         1ULL, 5ULL, 25ULL, 125ULL, 625ULL, 3125ULL, 15625ULL, 78125ULL,
@@ -438,7 +473,7 @@ ngx_http_infer_scale(uint64_t m, int e)
     };
 
     if (m < (uint64_t) 1 << 53 && e >= -22 && e <= 22) {
-        return e < 0 ? m / ten[-e] : m * ten[e];
+        return e < 0 ? m / ngx_http_infer_ten[-e] : m * ngx_http_infer_ten[e];
     }
 
     shift = __builtin_clzll(m);
@@ -457,7 +492,7 @@ ngx_http_infer_scale(uint64_t m, int e)
         x = (unsigned __int128) m << 63;
 
         q = (uint64_t) (x / d);
-        more = (x % d != 0);
+        more = (x != (unsigned __int128) q * d);
 
     } else {
         x = (unsigned __int128) m * five[e];

@@ -37,6 +37,8 @@ static ngx_int_t ngx_http_infer_openapi_add(json_t *paths, ngx_str_t *path,
     const char *method, json_t *operation, ngx_uint_t replace);
 static json_t *ngx_http_infer_openapi_operation(
     const ngx_http_infer_operation_t *op, const infer_model_t *model);
+static void ngx_http_infer_openapi_binary(json_t *operation,
+    json_t *content);
 static json_t *ngx_http_infer_openapi_answers(const char *schema,
     const char *method);
 static json_t *ngx_http_infer_openapi_errors(void);
@@ -436,7 +438,47 @@ ngx_http_infer_openapi_operation(const ngx_http_infer_operation_t *op,
                         json_pack("{s:b, s:o}", "required", 1, "content",
                                   content));
 
+    if (op->schema == ngx_http_infer_openapi_kserve) {
+        ngx_http_infer_openapi_binary(operation, content);
+    }
+
     return operation;
+}
+
+
+/* KServe's binary tensors, in the request and in its answer */
+
+static void
+ngx_http_infer_openapi_binary(json_t *operation, json_t *content)
+{
+    json_t  *body, *answer, *length;
+
+    length = json_pack("{s:s, s:i}", "type", "integer", "minimum", 0);
+
+    json_object_set_new(operation, "parameters",
+        json_pack("[{s:s, s:s, s:s, s:O}]",
+                  "name", "Inference-Header-Content-Length", "in", "header",
+                  "description", "with binary tensors: the bytes of JSON at "
+                  "the head of the body; 0: the body is the only input, a raw "
+                  "tensor or an image",
+                  "schema", length));
+
+    body = json_pack("{s:{s:s, s:s, s:s}}", "schema",
+                     "type", "string", "format", "binary", "description",
+                     "JSON, then the raw little-endian tensors, as "
+                     "parameters.binary_data_size of each says");
+
+    json_object_set(content, "application/octet-stream", body);
+
+    answer = json_object_get(json_object_get(operation, "responses"), "200");
+
+    json_object_set_new(json_object_get(answer, "content"),
+                        "application/octet-stream", body);
+
+    json_object_set_new(answer, "headers",
+        json_pack("{s:{s:s, s:o}}", "Inference-Header-Content-Length",
+                  "description", "with binary tensors: the bytes of JSON",
+                  "schema", length));
 }
 
 

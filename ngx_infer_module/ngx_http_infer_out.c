@@ -19,10 +19,9 @@ static const u_char *ngx_http_infer_out_dim(ngx_http_infer_out_t *out,
 static u_char *ngx_http_infer_print_element(u_char *p, infer_dtype_t dtype,
     const u_char *data);
 static uint32_t ngx_http_infer_nine_digits(float f, int *e);
-static u_char *ngx_http_infer_print_point(u_char *p, uint32_t n,
-    ngx_uint_t digits, ngx_uint_t whole);
-static u_char *ngx_http_infer_print_digits(u_char *p, uint32_t n,
-    ngx_uint_t digits);
+static u_char *ngx_http_infer_print_exponent(u_char *p, int e);
+static ngx_inline uint64_t ngx_http_infer_eight_digits(uint32_t n);
+static ngx_inline void ngx_http_infer_store_word(u_char *p, uint64_t v);
 
 
 static ngx_int_t
@@ -112,7 +111,19 @@ ngx_int_t
 ngx_http_infer_out_tensor(ngx_http_infer_out_t *out, infer_dtype_t dtype,
     int rank, const int64_t *dim, const void *data)
 {
+    int      i;
     u_char  *p;
+    size_t   count;
+
+    for (count = 1, i = 0; i < rank; i++) {
+        count *= dim[i];
+    }
+
+    /* about what it takes, so that what is written need not be moved */
+
+    if (ngx_http_infer_out_reserve(out, 13 * count + 2) != NGX_OK) {
+        return NGX_OK;
+    }
 
     if (rank) {
         return ngx_http_infer_out_dim(out, dtype, rank, dim, data)
@@ -248,6 +259,10 @@ ngx_http_infer_print_element(u_char *p, infer_dtype_t dtype,
 /*
  * Nine digits: two floats that are neighbours differ by more than twice the
  * error of nine digits and of the scaling by a power of ten in double.
+ *
+ * The digits after the first one are characters in a word, the next one in its
+ * lowest byte: zeros at the end are counted there, and the word is stored as a
+ * whole, where what is too much is overwritten.
  */
 
 u_char *
@@ -255,7 +270,8 @@ ngx_http_infer_print_float(u_char *p, float f)
 {
     int         e;
     uint32_t    n;
-    ngx_uint_t  digits, i;
+    uint64_t    rest;
+    ngx_int_t   digits;
 
     if (signbit(f)) {
         *p++ = '-';
@@ -267,37 +283,42 @@ ngx_http_infer_print_float(u_char *p, float f)
     }
 
     n = ngx_http_infer_nine_digits(f, &e);
+    rest = ngx_http_infer_eight_digits(n % 100000000);
+    n = '0' + n / 100000000;
 
-    for (digits = 9; n % 10 == 0; digits--) {
-        n /= 10;
-    }
+    digits = rest ? 9 - __builtin_clzll(rest) / 8 : 1;
+    rest |= 0x3030303030303030;
 
     if (e < -5 || e > 15) {
-        p = ngx_http_infer_print_point(p, n, digits, 1);
+        *p++ = (u_char) n;
+        *p++ = '.';
+        ngx_http_infer_store_word(p, rest);
 
-        if (digits == 1) {
-            *p++ = '0';
-        }
-
-        return ngx_sprintf(p, "e%i", (ngx_int_t) e);
+        return ngx_http_infer_print_exponent(p + ngx_max(digits - 1, 1), e);
     }
 
     if (e < 0) {
-        p = ngx_cpymem(p, "0.0000", 1 - e);
-        return ngx_http_infer_print_digits(p, n, digits);
+        ngx_memcpy(p, "0.000000", 8);
+        p += 1 - e;
     }
 
-    if (digits > (ngx_uint_t) e + 1) {
-        return ngx_http_infer_print_point(p, n, digits, e + 1);
+    *p++ = (u_char) n;
+    ngx_http_infer_store_word(p, rest);
+
+    if (e < 0) {
+        return p + digits - 1;
     }
 
-    p = ngx_http_infer_print_digits(p, n, digits);
+    if (digits > e + 1) {
+        p[e] = '.';
+        ngx_http_infer_store_word(p + e + 1, rest >> 8 * e);
 
-    for (i = digits; i < (ngx_uint_t) e + 1; i++) {
-        *p++ = '0';
+        return p + digits;
     }
 
-    return ngx_cpymem(p, ".0", 2);
+    ngx_memset(p + 8, '0', 8);
+
+    return ngx_cpymem(p + e, ".0", 2);
 }
 
 
@@ -309,6 +330,7 @@ ngx_http_infer_nine_digits(float f, int *e)
     int       exponent;
     double    d;
     uint32_t  n;
+    uint64_t  bits;
 
     static const double  ten[] = {
         1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
@@ -320,9 +342,11 @@ ngx_http_infer_nine_digits(float f, int *e)
 
     d = f;
 
-    /* 2^exponent <= d; e is the exponent of ten, or one less */
+    /* 2^exponent <= d, which is normal, other than f may be; e is the exponent
+       of ten, or one less */
 
-    exponent = ilogb(d);
+    ngx_memcpy(&bits, &d, 8);
+    exponent = (int) (bits >> 52) - 1023;
     *e = (exponent * 78913 - (exponent < 0 ? 262143 : 0)) / 262144;
 
     for ( ;; ) {
@@ -337,51 +361,56 @@ ngx_http_infer_nine_digits(float f, int *e)
 }
 
 
-/* with a point after so many digits, fewer than there are, or one */
+/* at most two digits */
 
 static u_char *
-ngx_http_infer_print_point(u_char *p, uint32_t n, ngx_uint_t digits,
-    ngx_uint_t whole)
+ngx_http_infer_print_exponent(u_char *p, int e)
 {
-    u_char  *last;
+    *p++ = 'e';
 
-    last = ngx_http_infer_print_digits(p + 1, n, digits);
+    if (e < 0) {
+        *p++ = '-';
+        e = -e;
+    }
 
-    /* the digits before the point one place to the left */
+    if (e > 9) {
+        *p++ = (u_char) ('0' + e / 10);
+    }
 
-    ngx_memmove(p, p + 1, whole);
-    p[whole] = '.';
+    *p++ = (u_char) ('0' + e % 10);
 
-    return last;
+    return p;
 }
 
 
-static u_char *
-ngx_http_infer_print_digits(u_char *p, uint32_t n, ngx_uint_t digits)
+/*
+ * The digits of n < 10^8, one a byte, the first one in the lowest: halves,
+ * pairs, digits; x * 10486 >> 20 is x / 100 for four digits, x * 103 >> 10 is
+ * x / 10 for two.
+ */
+
+static ngx_inline uint64_t
+ngx_http_infer_eight_digits(uint32_t n)
 {
-    u_char    *last;
-    uint32_t   pair;
+    uint64_t  v, q;
 
-    static const char  pairs[] =
-        "00010203040506070809101112131415161718192021222324"
-        "25262728293031323334353637383940414243444546474849"
-        "50515253545556575859606162636465666768697071727374"
-        "75767778798081828384858687888990919293949596979899";
+    v = n / 10000 | (uint64_t) (n % 10000) << 32;
 
-    last = p + digits;
-    p = last;
+    q = (v * 10486 >> 20) & 0x0000007f0000007f;
+    v = q | (v - q * 100) << 16;
 
-    for ( /* void */ ; digits > 1; digits -= 2) {
-        pair = n % 100;
-        n /= 100;
+    q = (v * 103 >> 10) & 0x000f000f000f000f;
 
-        *--p = pairs[2 * pair + 1];
-        *--p = pairs[2 * pair];
-    }
+    return q | (v - q * 10) << 8;
+}
 
-    if (digits) {
-        *--p = '0' + n;
-    }
 
-    return last;
+static ngx_inline void
+ngx_http_infer_store_word(u_char *p, uint64_t v)
+{
+#if !(NGX_HAVE_LITTLE_ENDIAN)
+    v = __builtin_bswap64(v);
+#endif
+
+    ngx_memcpy(p, &v, 8);
 }

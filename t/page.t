@@ -83,7 +83,19 @@ is_deeply(decode_json(get('/status')->{body})->{models}[0]{labels},
           { 9 => 'Ankle boot' }, 'labels of the classes that were answers');
 
 my $doc = decode_json(get('/openapi.json')->{body});
-ok($doc->{paths}{'/v2/models/fashion/infer'}{post}, 'OpenAPI');
+my $infer = $doc->{paths}{'/v2/models/fashion/infer'}{post};
+my $answer = $infer->{responses}{200};
+ok($infer, 'OpenAPI');
+is_deeply([map { $_->{content}{'application/octet-stream'}{schema}{format} }
+           $infer->{requestBody}, $answer], ['binary', 'binary'],
+          'binary tensors in a request and an answer');
+is_deeply([map { [@$_{qw(name in)}] } @{ $infer->{parameters} }],
+          [['Inference-Header-Content-Length', 'header']],
+          'the header that tells of them');
+ok($answer->{headers}{'Inference-Header-Content-Length'},
+   'and that of the answer');
+ok(!$doc->{paths}{'/v1/models/fashion:predict'}{post}{parameters},
+   'which other protocols do not have');
 is(get('/openapi.json', undef, 'POST')->{code}, 405, 'is only read');
 
 stops_cleanly($nginx);

@@ -57,6 +57,14 @@ if [ ! -e "$MODELS/node/page" ]; then
     touch "$MODELS/node/page"
 fi
 
+# Triton's client for triton.t, in a Python of its own.
+if [ ! -e "$MODELS/triton/done" ]; then
+    /usr/bin/python3 -m venv --clear "$MODELS/triton"
+    "$MODELS/triton/bin/pip" install -q --disable-pip-version-check \
+        'tritonclient[http]==2.73.0'
+    touch "$MODELS/triton/done"
+fi
+
 status=0
 prove --timer -v -e /usr/bin/python3 t/models/image.py || status=1
 prove --timer -v -e /usr/bin/python3 t/models/quantized.py || status=1
