@@ -125,7 +125,7 @@ static void
 compare_groups(compared_t *c, const uint32_t *base, const uint32_t *live,
     size_t bins)
 {
-    double  p = 0, q = 0, last_p = 0, last_q = 0, rest = c->m;
+    double  p = 0, q = 0, rest = c->m;
     double  least, n = c->n, m = c->m;
 
     /* of the baseline's counts */
@@ -144,10 +144,7 @@ compare_groups(compared_t *c, const uint32_t *base, const uint32_t *live,
         }
     }
 
-    last_p = p;
-    last_q = q;
-
-    add_group(c, (last_p + 0.5) / (m + 0.5), (last_q + 0.5) / (n + 0.5));
+    add_group(c, (p + 0.5) / (m + 0.5), (q + 0.5) / (n + 0.5));
 }
 
 
@@ -179,17 +176,19 @@ compare(compared_t *c, const uint32_t *base, const uint32_t *live,
 
 /* ---- chance ----------------------------------------------------------- */
 
-/*
- * The quantile of chi-squared that ALPHA exceed: Wilson and Hilferty's cube,
- * exact at 1 degree of freedom, where it is worst.
- */
+/* The quantile of chi-squared that ALPHA exceed: 1 to MOST_GROUPS - 1 degrees
+   of freedom. */
 static double
 chi_squared(size_t degrees)
 {
-    double  k = 2.0 / (9.0 * (double) degrees);
+    static const double  quantile[MOST_GROUPS - 1] = {
+        32.85, 36.85, 40.13, 43.08, 45.80,
+        48.37, 50.82, 53.17, 55.45, 57.67,
+        59.83, 61.94, 64.01, 66.04, 68.03,
+        70.00, 71.94, 73.85, 75.74
+    };
 
-    return degrees == 1 ? 32.84
-                        : (double) degrees * pow(1 - k + ALPHA_Z * sqrt(k), 3);
+    return quantile[degrees - 1];
 }
 
 
