@@ -58,9 +58,9 @@ my @requests = ((map { post($_, slow_image()) } '/slow', '/keep', '/late'),
 my $load = Fixture::Load->start(port => $port, clients => 24, leave => 0.5,
                                 requests => \@requests);
 sleep $seconds / 3;
-my @kb = map { private_kb($_) } @workers;
+my @kb = map { anonymous_kb($_) } @workers;
 sleep $seconds * 2 / 3;
-my @grown = map { private_kb($workers[$_]) - $kb[$_] } 0 .. $#workers;
+my @grown = map { anonymous_kb($workers[$_]) - $kb[$_] } 0 .. $#workers;
 my @all = $load->finish;
 
 diag sprintf '%d requests in %d s: %s; workers %s KB', scalar @all, $seconds,

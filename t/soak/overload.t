@@ -42,11 +42,11 @@ $load = Fixture::Load->start(port => $nginx->{port}, rate => 5 / $service,
 sleep $seconds / 3;
 
 my ($worker) = $nginx->workers;
-my ($kb, $fds) = (private_kb($worker), descriptors($worker));
+my ($kb, $fds) = (anonymous_kb($worker), descriptors($worker));
 
 sleep $seconds * 2 / 3;
 
-my $growth = private_kb($worker) - $kb;
+my $growth = anonymous_kb($worker) - $kb;
 my @all = $load->finish;
 my @good = seconds_of(200, @all);
 my @refused = seconds_of(503, @all);

@@ -58,7 +58,7 @@ sub held {
              zones => scalar(() = slurp("/proc/$pids[0]/maps")
                                   =~ m{/dev/zero}g),
              descriptors => join(' ', map { descriptors($_) } @pids),
-             kb => private_kb($pids[0]) };
+             kb => anonymous_kb($pids[0]) };
 }
 
 sub load {

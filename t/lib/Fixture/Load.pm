@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep time);
 use Fixture::Http;
 use Fixture::Infer ();
 
-our @EXPORT = qw(soak_seconds percentile outcomes seconds_of private_kb
+our @EXPORT = qw(soak_seconds percentile outcomes seconds_of anonymous_kb
                  descriptors);
 
 
@@ -193,13 +193,13 @@ sub percentile {
 }
 
 
-# Kilobytes of memory that are a process's own.
-sub private_kb {
+# Kilobytes of memory that no file and no zone is behind.  Pages that a fork
+# has not yet made two of count in both: which these are changes all the time.
+sub anonymous_kb {
     my ($pid) = @_;
-    my $kb = 0;
-    my $rollup = Fixture::Infer::slurp("/proc/$pid/smaps_rollup");
 
-    $kb += $1 while $rollup =~ /^Private_(?:Clean|Dirty):\s+(\d+)/mg;
+    my ($kb) = Fixture::Infer::slurp("/proc/$pid/smaps_rollup")
+               =~ /^Anonymous:\s+(\d+)/m;
 
     return $kb;
 }
