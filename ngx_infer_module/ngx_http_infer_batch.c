@@ -94,7 +94,8 @@ ngx_http_infer_run_tasks(ngx_http_infer_lane_t *lane, ngx_queue_t *tasks)
 
         ngx_http_infer_task_finish(task);
 
-        if (task->call && task->call->done && task->reason == NGX_HTTP_INFER_OK)
+        if (task->call && task->call->done && task->route->write
+            && task->reason == NGX_HTTP_INFER_OK)
         {
             task->route->write(task);
         }

@@ -35,8 +35,7 @@ ngx_http_infer_plain_write(ngx_http_infer_task_t *task)
 ngx_int_t
 ngx_http_infer_image_read(ngx_http_infer_task_t *task, size_t k)
 {
-    ngx_str_t               data;
-    ngx_http_infer_call_t  *call;
+    ngx_str_t  data;
 
     if (task->service->no_image) {
         ngx_http_infer_task_fail(task, NGX_HTTP_INFER_SHAPE,
@@ -47,6 +46,16 @@ ngx_http_infer_image_read(ngx_http_infer_task_t *task, size_t k)
     if (ngx_http_infer_body_image(task, &data) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    return ngx_http_infer_image_call(task, &data, k);
+}
+
+
+ngx_int_t
+ngx_http_infer_image_call(ngx_http_infer_task_t *task, ngx_str_t *data,
+    size_t k)
+{
+    ngx_http_infer_call_t  *call;
 
     call = ngx_http_infer_create_call(task);
 
@@ -61,7 +70,7 @@ ngx_http_infer_image_read(ngx_http_infer_task_t *task, size_t k)
         return NGX_ERROR;
     }
 
-    call->inputs[0].images[0] = data;
+    call->inputs[0].images[0] = *data;
 
     return NGX_OK;
 }

@@ -10,6 +10,7 @@
 static ngx_int_t ngx_http_infer_read_body(ngx_http_request_t *r);
 static void ngx_http_infer_body_handler(ngx_http_request_t *r);
 
+static ngx_int_t ngx_http_infer_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_infer_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_infer_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -50,6 +51,13 @@ static ngx_conf_num_bounds_t  ngx_http_infer_threads_bounds = {
 };
 
 
+static ngx_conf_enum_t  ngx_http_infer_guard_failures[] = {
+    { ngx_string("refuse"), NGX_HTTP_INFER_REFUSE },
+    { ngx_string("pass"), NGX_HTTP_INFER_PASS },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_http_infer_commands[] = {
 
     { ngx_string("infer_model"),
@@ -58,6 +66,20 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("infer_guard"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_infer_guard,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("infer_guard_failure"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, guard_failure),
+      &ngx_http_infer_guard_failures },
 
     { ngx_string("infer_labels"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -144,7 +166,7 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       NULL },
 
     { ngx_string("infer_metrics"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_infer_metrics,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -177,7 +199,7 @@ static ngx_command_t  ngx_http_infer_commands[] = {
 
 static ngx_http_module_t  ngx_http_infer_module_ctx = {
     ngx_http_infer_add_variables,          /* preconfiguration */
-    ngx_http_infer_add_named_locations,    /* postconfiguration */
+    ngx_http_infer_postconfiguration,      /* postconfiguration */
 
     ngx_http_infer_create_main_conf,       /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -220,13 +242,7 @@ ngx_http_infer_handler(ngx_http_request_t *r)
     rc = ngx_http_infer_find_route(r, &route, &service);
 
     if (rc == NGX_OK) {
-        ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL,
-                                    &service->endpoint->name);
-
-        if (service->endpoint->version.len) {
-            ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL_VERSION,
-                                        &service->endpoint->version);
-        }
+        ngx_http_infer_set_model_variables(r, service->endpoint);
     }
 
     if (r->internal && r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
@@ -329,6 +345,17 @@ ngx_http_infer_body_handler(ngx_http_request_t *r)
 }
 
 
+static ngx_int_t
+ngx_http_infer_postconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_infer_add_named_locations(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_infer_add_guard_handler(cf);
+}
+
+
 static void *
 ngx_http_infer_create_main_conf(ngx_conf_t *cf)
 {
@@ -343,6 +370,7 @@ ngx_http_infer_create_main_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     imcf->workers = NULL;
+     *     imcf->guards = 0;
      */
 
     if (ngx_array_init(&imcf->named, cf->pool, 4,
@@ -391,15 +419,19 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->services = NULL;
+     *     conf->guard = 0;
      *     conf->nchecked = 0;
      *     conf->nlabelled = 0;
      *     conf->pool = NULL;
      *     conf->error_pages = NULL;
+     *     conf->nv = 0;
      *     conf->shape_text = { 0, NULL };
+     *     conf->inherited_shapes = 0;
      */
 
     conf->labels = NGX_CONF_UNSET_PTR;
     conf->settings = NGX_CONF_UNSET_PTR;
+    conf->guard_failure = NGX_CONF_UNSET_UINT;
     conf->top_k = NGX_CONF_UNSET_UINT;
     conf->winograd_budget = NGX_CONF_UNSET_SIZE;
     conf->shapes = NGX_CONF_UNSET_PTR;
@@ -427,9 +459,12 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_ptr_value(conf->labels, prev->labels, NULL);
     ngx_conf_merge_ptr_value(conf->settings, prev->settings, NULL);
+    ngx_conf_merge_uint_value(conf->guard_failure, prev->guard_failure,
+                              NGX_HTTP_INFER_REFUSE);
     ngx_conf_merge_uint_value(conf->top_k, prev->top_k, 0);
     ngx_conf_merge_size_value(conf->winograd_budget, prev->winograd_budget,
                               INFER_WINOGRAD_BUDGET);
+    conf->inherited_shapes = (conf->shapes == NGX_CONF_UNSET_PTR);
     ngx_conf_merge_ptr_value(conf->shapes, prev->shapes, NULL);
     ngx_conf_merge_str_value(conf->shape_text, prev->shape_text, "");
     ngx_conf_merge_ptr_value(conf->thread_pool, prev->thread_pool, NULL);
@@ -445,15 +480,23 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->noname && conf->services == NULL && prev->services) {
-
-        /* "if" and "limit_except" inside of an endpoint */
+    if (conf->services == NULL && prev->services
+        && (clcf->noname || prev->guard))
+    {
+        /*
+         * "if" and "limit_except" inside of an endpoint; and nobody gets
+         * around a guard by a location inside of its own
+         */
 
         if (ngx_http_infer_copy_services(cf, conf, prev) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
 
-        clcf->handler = ngx_http_infer_handler;
+        conf->guard = prev->guard;
+
+        if (!conf->guard) {
+            clcf->handler = ngx_http_infer_handler;
+        }
     }
 
     if (conf->services) {
@@ -529,7 +572,10 @@ ngx_http_infer_init_location(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
         ngx_http_infer_init_lane(cf, &service[i]);
     }
 
-    if (ngx_http_infer_add_error_page(cf, conf, clcf) != NGX_OK) {
+    if (conf->guard) {
+        conf->error_pages = clcf->error_pages;
+
+    } else if (ngx_http_infer_add_error_page(cf, conf, clcf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

@@ -3,18 +3,20 @@
  * ngx_http_infer_module: a neural network as the content of a location.
  *
  * The master builds every model in a shared zone of its own before it forks
- * (model.c).  A request's URI says what is asked of which model (routes.c);
- * its body is read by nginx (body.c); a task then holds all that the
- * computation needs (task.c), so that a request may end at any moment without
- * waiting for its thread.  Tasks wait in the lane of their model until a
- * thread of its pool takes one, or a batch of them (lane.c).  Back on the event
- * loop the answer is written (response.c) and the variables are set
+ * (model.c, labels.c).  A request's URI says what is asked of which model
+ * (routes.c); its body is read by nginx (body.c); a task then holds all that
+ * the computation needs (task.c), so that a request may end at any moment
+ * without waiting for its thread.  Tasks wait in the lane of their model until
+ * a thread of its pool takes one, or a batch of them (lane.c).  Back on the
+ * event loop the answer is written (response.c) and the variables are set
  * (variables.c).  Idle threads may help with a computation (threads.c).
+ * infer_guard does the same in an earlier phase, and then the request goes on
+ * (guard.c, guard_image.c).
  *
  * In the thread what a task asks for is read from its body into a call
  * (tensors.c), an image (image.c) or tensors as a protocol has them (kserve.c,
- * tfserving.c, torchserve.c), in JSON (json.c) or binary; the items of all
- * calls are run together (batch.c), and each answer is written.
+ * tfserving.c, torchserve.c), in JSON (json.c, numbers.c, out.c) or binary; the
+ * items of all calls are run together (batch.c), and each answer is written.
  */
 
 #ifndef _NGX_HTTP_INFER_MODULE_H_INCLUDED_
@@ -244,6 +246,7 @@ typedef struct {
     ngx_array_t                  pools;       /* ngx_http_infer_pool_t * */
     ngx_array_t                  endpoints;   /* ngx_http_infer_endpoint_t * */
     ngx_array_t                  locations;   /* ngx_http_infer_location_t */
+    ngx_uint_t                   guards;      /* there are some */
     ngx_shm_zone_t              *workers;     /* see stats.c */
 } ngx_http_infer_main_conf_t;
 
@@ -252,7 +255,7 @@ typedef struct {
 typedef struct {
     ngx_http_infer_endpoint_t   *endpoint;
     ngx_http_infer_loc_conf_t   *conf;        /* of the location */
-    ngx_array_t                 *labels;      /* ngx_str_t; NULL: the model's */
+    ngx_array_t                 *labels;      /* ngx_str_t; NULL: model's */
 
     /* the model's preprocessing with the location's settings, and checked */
     infer_preprocess_t           preprocess;
@@ -262,9 +265,16 @@ typedef struct {
 } ngx_http_infer_service_t;
 
 
+/* infer_guard_failure */
+#define NGX_HTTP_INFER_REFUSE  0
+#define NGX_HTTP_INFER_PASS    1
+
+
 struct ngx_http_infer_loc_conf_s {
     ngx_array_t                 *services;    /* ngx_http_infer_service_t;
                                                  NULL: not ours */
+    ngx_uint_t                   guard;       /* the one is infer_guard's */
+    ngx_uint_t                   guard_failure;
     ngx_uint_t                   nchecked;    /* services that have a model */
     ngx_uint_t                   nlabelled;   /* those that labels fit */
     ngx_array_t                 *labels;      /* ngx_str_t; NULL: no file */
@@ -273,6 +283,7 @@ struct ngx_http_infer_loc_conf_s {
     size_t                       winograd_budget;
     ngx_array_t                 *shapes;      /* infer_input_shape_t */
     ngx_str_t                    shape_text;  /* as it is written */
+    ngx_uint_t                   inherited_shapes;
     ngx_thread_pool_t           *thread_pool;
     ngx_http_infer_pool_t       *pool;        /* of thread_pool */
     ngx_uint_t                   threads;
@@ -285,6 +296,7 @@ struct ngx_http_infer_loc_conf_s {
     ngx_msec_t                   batch_delay;
     ngx_array_t                 *error_pages; /* ngx_http_err_page_t; the
                                                  user's */
+    ngx_uint_t                   nv;          /* infer_metrics nv */
 };
 
 
@@ -361,6 +373,7 @@ struct ngx_http_infer_ctx_s {
     ngx_http_infer_service_t    *service;
     const ngx_http_infer_route_t
                                 *route;
+    ngx_http_infer_endpoint_t   *guard;       /* NULL: of no guard */
     ngx_event_t                  timer;       /* infer_timeout */
     uint64_t                     arrived;     /* nanoseconds, monotonic */
     uint64_t                     admitted;
@@ -381,6 +394,7 @@ typedef enum {
     NGX_HTTP_INFER_TIME,
     NGX_HTTP_INFER_QUEUE_TIME,
     NGX_HTTP_INFER_ERROR,
+    NGX_HTTP_INFER_STATUS_CODE,
     NGX_HTTP_INFER_VARIABLES
 } ngx_http_infer_variable_e;
 
@@ -397,6 +411,13 @@ ngx_int_t ngx_http_infer_handler(ngx_http_request_t *r);
 /* infer_model */
 char *ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+/*
+ * What infer_model and infer_guard name, as another service of the location.
+ * NULL on error.
+ */
+ngx_http_infer_endpoint_t *ngx_http_infer_add_service(ngx_conf_t *cf,
+    ngx_http_infer_loc_conf_t *conf);
+
 /* infer_input_shape */
 char *ngx_http_infer_input_shape(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -408,12 +429,40 @@ char *ngx_http_infer_input_shape(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_infer_add_model(ngx_conf_t *cf,
     ngx_http_infer_service_t *service);
 
+
+/* labels.c; errors are logged in full */
+
 /* A label for each line of a file.  NULL on error. */
 ngx_array_t *ngx_http_infer_read_labels(ngx_conf_t *cf, ngx_str_t *file);
+
+/*
+ * infer_labels is for those models of a location that have as many classes;
+ * there must be one.  Called once for each service of a location.
+ */
+ngx_int_t ngx_http_infer_check_labels(ngx_http_infer_service_t *service,
+    ngx_log_t *log);
 
 /* The label of a class; len 0 where it has none. */
 ngx_str_t ngx_http_infer_label(ngx_http_infer_service_t *service,
     size_t class_id);
+
+
+/* guard.c, guard_image.c */
+
+/* infer_guard */
+char *ngx_http_infer_guard(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Postconfiguration. */
+ngx_int_t ngx_http_infer_add_guard_handler(ngx_conf_t *cf);
+
+/*
+ * Finalizes the request, or lets it go on where NGX_DECLINED says that a guard
+ * is done with it.
+ */
+void ngx_http_infer_finalize(ngx_http_request_t *r, ngx_int_t rc);
+
+/* In the thread: classifies the one image of the body. */
+ngx_int_t ngx_http_infer_guard_read(ngx_http_infer_task_t *task);
 
 
 /* error_page.c */
@@ -440,7 +489,8 @@ struct ngx_http_infer_route_s {
 
     /*
      * In the thread, for POST: read makes the call of the task, write makes
-     * the answer of a call that has run.  Both set the outcome of the task.
+     * the answer of a call that has run, if it is not made where it is sent.
+     * Both set the outcome of the task.
      */
     ngx_int_t                  (*read)(ngx_http_infer_task_t *task);
     void                       (*write)(ngx_http_infer_task_t *task);
@@ -493,6 +543,10 @@ ngx_int_t ngx_http_infer_body_image(ngx_http_infer_task_t *task,
 /* In the thread: reads what is in a file; NGX_ERROR as above. */
 ngx_int_t ngx_http_infer_body_read(ngx_http_infer_task_t *task);
 
+/* The first header of this name, in lower case, or NULL; and how many. */
+ngx_table_elt_t *ngx_http_infer_find_header(ngx_http_request_t *r,
+    const char *name, ngx_uint_t *n);
+
 /* A header that holds a number of bytes; -1: there is none, -2: no number. */
 off_t ngx_http_infer_json_size(ngx_http_request_t *r);
 
@@ -503,17 +557,47 @@ off_t ngx_http_infer_json_size(ngx_http_request_t *r);
 ngx_int_t ngx_http_infer_multipart_boundary(ngx_str_t *content_type,
     ngx_str_t *boundary);
 
+/* a form's body, part by part */
+typedef struct {
+    ngx_str_t                   *boundary;
+    u_char                      *first;       /* the first delimiter */
+    u_char                      *end;         /* that after the last part */
+    u_char                      *next;        /* the next part, or NULL */
+    u_char                      *last;        /* of the body */
+    const char                  *why;         /* after NGX_ERROR */
+} ngx_http_infer_form_t;
+
+
+typedef struct {
+    ngx_str_t                    name;        /* data NULL: none */
+    ngx_str_t                    content;
+    unsigned                     file:1;      /* has the name of a file, or
+                                                 another type than a field */
+    unsigned                     encoded:1;   /* Content-Transfer-Encoding */
+} ngx_http_infer_part_t;
+
+/* NGX_ERROR: the boundary is not in the body. */
+ngx_int_t ngx_http_infer_form_open(ngx_http_infer_form_t *form,
+    ngx_str_t *body, ngx_str_t *boundary);
+
+/* NGX_OK, NGX_DONE at the end, NGX_ERROR: malformed. */
+ngx_int_t ngx_http_infer_form_next(ngx_http_infer_form_t *form,
+    ngx_http_infer_part_t *part);
+
 /*
  * The content of the first part that is named file, image or data.  NGX_OK,
  * or NGX_ERROR with the reason.
  */
 ngx_int_t ngx_http_infer_multipart_find(ngx_str_t *body, ngx_str_t *boundary,
-    ngx_str_t *part, const char **reason);
+    ngx_str_t *content, const char **reason);
 
 
 /* task.c */
 
-/* The context of a request, made at its first use; NULL: no memory. */
+/*
+ * The context of a request, made at its first use; NULL: no memory.  Each
+ * guard that the request comes by has one of its own.
+ */
 ngx_http_infer_ctx_t *ngx_http_infer_get_ctx(ngx_http_request_t *r);
 
 /*
@@ -619,8 +703,13 @@ char *ngx_http_infer_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_infer_plain_read(ngx_http_infer_task_t *task);
 void ngx_http_infer_plain_write(ngx_http_infer_task_t *task);
 
-/* A call for the k best classes of an image.  k <= task->maxtop. */
+/*
+ * A call for the k best classes of the image of the body, or of this one,
+ * which lies in the body.  k <= task->maxtop.
+ */
 ngx_int_t ngx_http_infer_image_read(ngx_http_infer_task_t *task, size_t k);
+ngx_int_t ngx_http_infer_image_call(ngx_http_infer_task_t *task,
+    ngx_str_t *data, size_t k);
 
 /*
  * Decodes an image and makes of it what the model sees, to be freed with
@@ -650,7 +739,10 @@ const infer_parallel_t *ngx_http_infer_start_crew(
 void ngx_http_infer_end_crew(ngx_http_infer_crew_t *crew);
 
 
-/* response.c: each sends a JSON answer and returns the code to finalize */
+/*
+ * response.c: each sends a JSON answer and returns the code to finalize with;
+ * NGX_DECLINED where a guard lets the request pass: nothing was sent.
+ */
 
 ngx_int_t ngx_http_infer_send_result(ngx_http_request_t *r,
     ngx_http_infer_task_t *task);
@@ -723,7 +815,7 @@ ngx_http_infer_load_t ngx_http_infer_get_load(
     ngx_http_infer_main_conf_t *imcf, ngx_http_infer_endpoint_t *ep);
 
 
-/* metrics.c */
+/* metrics.c, nv.c */
 
 char *ngx_http_infer_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
@@ -788,6 +880,17 @@ ngx_int_t ngx_http_infer_add_variables(ngx_conf_t *cf);
 /* The text must live as long as the request. */
 void ngx_http_infer_set_variable(ngx_http_request_t *r,
     ngx_http_infer_variable_e variable, ngx_str_t *text);
+
+/* As if nothing had been asked: of two guards the second one is told. */
+void ngx_http_infer_clear_variables(ngx_http_request_t *r);
+
+/* Name and version. */
+void ngx_http_infer_set_model_variables(ngx_http_request_t *r,
+    ngx_http_infer_endpoint_t *ep);
+
+/* NGX_ERROR: no memory; so below. */
+ngx_int_t ngx_http_infer_set_status_variable(ngx_http_request_t *r,
+    ngx_uint_t status);
 
 ngx_uint_t ngx_http_infer_variable_is_set(ngx_http_request_t *r,
     ngx_http_infer_variable_e variable);

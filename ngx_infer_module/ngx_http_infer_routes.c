@@ -25,6 +25,13 @@ static const ngx_http_infer_route_t  ngx_http_infer_plain_route = {
 };
 
 
+/* the only one of a location with infer_guard */
+
+static const ngx_http_infer_route_t  ngx_http_infer_guard_route = {
+    NULL, 0, NULL, NULL, ngx_http_infer_guard_read, NULL
+};
+
+
 /* "*" is one segment of the path: first the model, then its version */
 
 #define ngx_http_infer_get(pattern, answer)                                   \
@@ -90,6 +97,11 @@ ngx_http_infer_find_route(ngx_http_request_t *r,
 
     *route = &ngx_http_infer_plain_route;
     *service = ilcf->services->elts;
+
+    if (ilcf->guard) {
+        *route = &ngx_http_infer_guard_route;
+        return NGX_OK;
+    }
 
     /* regular expressions and named locations say nothing of the URI */
 

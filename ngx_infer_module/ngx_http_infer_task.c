@@ -36,15 +36,23 @@ static void ngx_http_infer_finish(ngx_http_request_t *r, ngx_int_t rc);
 ngx_http_infer_ctx_t *
 ngx_http_infer_get_ctx(ngx_http_request_t *r)
 {
-    ngx_http_cleanup_t    *cln;
-    ngx_http_infer_ctx_t  *ctx;
+    ngx_http_cleanup_t         *cln;
+    ngx_http_infer_ctx_t       *ctx;
+    ngx_http_infer_endpoint_t  *guard;
+    ngx_http_infer_service_t   *service;
+    ngx_http_infer_loc_conf_t  *ilcf;
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_infer_module);
+
+    service = ilcf->services->elts;
+    guard = ilcf->guard ? service->endpoint : NULL;
 
     for (cln = r->main->cleanup; cln; cln = cln->next) {
 
         if (cln->handler == ngx_http_infer_cleanup) {
             ctx = cln->data;
 
-            if (ctx->request == r) {
+            if (ctx->request == r && ctx->guard == guard) {
                 return ctx;
             }
         }
@@ -64,6 +72,7 @@ ngx_http_infer_get_ctx(ngx_http_request_t *r)
     cln->data = ctx;
 
     ctx->request = r;
+    ctx->guard = guard;
     (void) ngx_http_infer_find_route(r, &ctx->route, &ctx->service);
 
     ctx->arrived = ngx_http_infer_now();
@@ -426,13 +435,22 @@ ngx_http_infer_cleanup(void *data)
 {
     ngx_http_infer_ctx_t *ctx = data;
 
+    ngx_uint_t  status;
+
     ngx_http_infer_detach(ctx);
 
-    if (ctx->answered) {
-        ngx_http_infer_count_response(ctx);
+    if (ctx->answered == 0) {
 
-    } else {
-        ngx_http_infer_count(ctx, NGX_HTTP_INFER_CLIENT_GONE);
+        /* the location of a guard has no error page of ours: error_page.c */
+
+        status = ctx->request->headers_out.status;
+
+        ngx_http_infer_count(ctx, status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
+                                  ? NGX_HTTP_INFER_BODY_SIZE
+                                  : NGX_HTTP_INFER_CLIENT_GONE);
+
+    } else if (ctx->guard == NULL) {
+        ngx_http_infer_count_response(ctx);
     }
 }
 
@@ -444,7 +462,7 @@ ngx_http_infer_finish(ngx_http_request_t *r, ngx_int_t rc)
 
     c = r->connection;
 
-    ngx_http_finalize_request(r, rc);
+    ngx_http_infer_finalize(r, rc);
 
     ngx_http_run_posted_requests(c);
 }

@@ -12,7 +12,6 @@
 #include "ngx_http_infer_module.h"
 
 
-
 /* after the end of a body: json.c reads numbers eight bytes at a time */
 #define NGX_HTTP_INFER_PADDING  8
 
@@ -108,7 +107,21 @@ ngx_int_t ngx_http_infer_json_next(ngx_http_infer_json_t *json,
 json_t *ngx_http_infer_json_object(ngx_str_t *text,
     ngx_http_infer_member_t *large, const char **why);
 
+/* What follows white space. */
+static ngx_inline u_char *
+ngx_http_infer_json_space(u_char *p, u_char *last)
+{
+    while (p < last && (*p == ' ' || *p == LF || *p == CR || *p == '\t')) {
+        p++;
+    }
+
+    return p;
+}
+
+
 /*
+ * numbers.c
+ *
  * Numbers, or booleans, row-major: nested as dim[] says, or, if flat may be,
  * in one array.  Floats are rounded once to double, and then to dtype; what
  * does not fit a dtype is an error.

@@ -38,6 +38,7 @@ static void column(infer_session_t *s, infer_place_t *place, uint32_t x,
 static void overwrite(const infer_session_t *s, infer_place_t *place);
 static uint32_t root_of(const infer_place_t *place, uint32_t i);
 static void resolve_steps(infer_session_t *s);
+static void look_ahead(infer_session_t *s);
 static int allocate_scratch(infer_session_t *s, infer_error_t *err);
 static unsigned char *map_memory(infer_session_t *s, size_t size,
     infer_error_t *err);
@@ -674,6 +675,29 @@ resolve_steps(infer_session_t *s)
 
         for (uint32_t k = 0; k < node->n_out; k++) {
             call->out[k] = &s->tensor[operand[node->n_in + k]];
+        }
+    }
+
+    look_ahead(s);
+}
+
+
+static void
+look_ahead(infer_session_t *s)
+{
+    size_t                     size = 0;
+    const void                *packed = NULL;
+    const infer_model_node_t  *node;
+
+    for (uint32_t i = s->model->n_nodes; i-- > 0; ) {
+        node = infer_plan_node(s, i);
+
+        s->step[i].ahead = packed;
+        s->step[i].ahead_size = size;
+
+        if (node->packed != 0) {
+            packed = s->step[i].packed;
+            size = (size_t) (s->model->size - node->packed);
         }
     }
 }

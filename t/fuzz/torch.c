@@ -47,22 +47,23 @@ fuzz_one(unsigned char *data, size_t size)
 }
 
 
+/* The three texts, and the archive of them. */
 static void
-fuzz_seed(void)
+add_texts(const char *pickle, size_t pickle_size, const char *code,
+    size_t code_size)
 {
     size_t         n = 0;
-    unsigned char  seed[sizeof(archive_pickle) + sizeof(archive_constants)
-                        + sizeof(archive_code) + 2 * sizeof(separator)];
+    unsigned char  seed[8192];
 
     const struct {
         const char  *text;
         size_t       size;
     } part[] = {
-        { archive_pickle, sizeof(archive_pickle) - 1 },
+        { pickle, pickle_size },
         { separator, sizeof(separator) - 1 },
         { archive_constants, sizeof(archive_constants) - 1 },
         { separator, sizeof(separator) - 1 },
-        { archive_code, sizeof(archive_code) - 1 }
+        { code, code_size }
     };
 
     for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
@@ -72,8 +73,17 @@ fuzz_seed(void)
 
     fuzz_add(seed, n);
 
-    archive_model(archive_pickle, sizeof(archive_pickle) - 1,
-                  archive_constants, sizeof(archive_constants) - 1,
-                  archive_code, sizeof(archive_code) - 1);
+    archive_model(pickle, pickle_size, archive_constants,
+                  sizeof(archive_constants) - 1, code, code_size);
     fuzz_add(archive, archive_size);
+}
+
+
+static void
+fuzz_seed(void)
+{
+    add_texts(archive_pickle, sizeof(archive_pickle) - 1, archive_code,
+              sizeof(archive_code) - 1);
+    add_texts(archive_quantized_pickle, sizeof(archive_quantized_pickle) - 1,
+              archive_quantized_code, sizeof(archive_quantized_code) - 1);
 }
