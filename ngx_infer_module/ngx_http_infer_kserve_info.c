@@ -17,8 +17,7 @@ static json_t *ngx_http_infer_kserve_shape(infer_port_t *port,
 static const char *ngx_http_infer_kserve_platform(
     ngx_http_infer_service_t *service);
 static ngx_uint_t ngx_http_infer_kserve_open(const infer_model_t *model);
-static json_t *ngx_http_infer_kserve_batches(ngx_http_infer_stats_t *s,
-    uint64_t *count);
+static json_t *ngx_http_infer_kserve_batches(ngx_http_infer_stats_t *s);
 static json_t *ngx_http_infer_kserve_duration(uint64_t count, uint64_t ns);
 static uint64_t ngx_http_infer_kserve_count(ngx_http_infer_histogram_t *h);
 
@@ -336,8 +335,8 @@ ngx_int_t
 ngx_http_infer_kserve_stats(ngx_http_request_t *r,
     ngx_http_infer_service_t *service)
 {
-    json_t                  *root, *models, *stats, *inference, *batches;
-    uint64_t                 ok, failed, ns, runs;
+    json_t                  *root, *models, *stats, *inference;
+    uint64_t                 ok, failed, ns;
     ngx_str_t                version;
     ngx_uint_t               i;
     ngx_http_infer_stats_t  *s;
@@ -386,8 +385,6 @@ ngx_http_infer_kserve_stats(ngx_http_request_t *r,
                                 &s->phase[NGX_HTTP_INFER_RESPOND]),
                             s->phase[NGX_HTTP_INFER_RESPOND].sum));
 
-    batches = ngx_http_infer_kserve_batches(s, &runs);
-
     stats = json_object();
     version = ngx_http_infer_version(service->endpoint);
 
@@ -398,9 +395,11 @@ ngx_http_infer_kserve_stats(ngx_http_request_t *r,
     json_object_set_new(stats, "last_inference", json_integer(s->last));
     json_object_set_new(stats, "inference_count",
                         json_integer(s->inferences));
-    json_object_set_new(stats, "execution_count", json_integer(runs));
+    json_object_set_new(stats, "execution_count",
+                        json_integer(ngx_http_infer_get_runs(s)));
     json_object_set_new(stats, "inference_stats", inference);
-    json_object_set_new(stats, "batch_stats", batches);
+    json_object_set_new(stats, "batch_stats",
+                        ngx_http_infer_kserve_batches(s));
 
     root = json_object();
     models = json_array();
@@ -412,17 +411,14 @@ ngx_http_infer_kserve_stats(ngx_http_request_t *r,
 }
 
 
-/* *count: all of them */
-
 static json_t *
-ngx_http_infer_kserve_batches(ngx_http_infer_stats_t *s, uint64_t *count)
+ngx_http_infer_kserve_batches(ngx_http_infer_stats_t *s)
 {
     json_t                 *array, *object;
     ngx_uint_t              i;
     ngx_http_infer_runs_t  *runs;
 
     array = json_array();
-    *count = 0;
 
     for (i = 0; i < NGX_HTTP_INFER_MAX_RUN; i++) {
         runs = &s->runs[i];
@@ -430,8 +426,6 @@ ngx_http_infer_kserve_batches(ngx_http_infer_stats_t *s, uint64_t *count)
         if (runs->count == 0) {
             continue;
         }
-
-        *count += runs->count;
 
         object = json_object();
 

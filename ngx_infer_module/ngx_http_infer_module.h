@@ -810,6 +810,9 @@ void ngx_http_infer_count_busy(ngx_http_infer_endpoint_t *ep, uint64_t ns);
 void ngx_http_infer_count_load(ngx_http_infer_endpoint_t *ep,
     ngx_int_t waiting, ngx_int_t running);
 
+/* Runs with any number of items. */
+uint64_t ngx_http_infer_get_runs(ngx_http_infer_stats_t *stats);
+
 /* The sum over all workers that are alive. */
 ngx_http_infer_load_t ngx_http_infer_get_load(
     ngx_http_infer_main_conf_t *imcf, ngx_http_infer_endpoint_t *ep);

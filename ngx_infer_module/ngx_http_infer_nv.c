@@ -166,14 +166,12 @@ ngx_http_infer_nv_count(ngx_http_infer_text_t *text,
 }
 
 
-/* each image, or row of a batch, is run by itself */
-
 static void
 ngx_http_infer_nv_exec_count(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s)
 {
     ngx_http_infer_nv_print(text, s, "nv_inference_exec_count", NULL,
-                            s->stats->inferences);
+                            ngx_http_infer_get_runs(s->stats));
 }
 
 

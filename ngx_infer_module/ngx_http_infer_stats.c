@@ -365,6 +365,20 @@ ngx_http_infer_count_load(ngx_http_infer_endpoint_t *ep, ngx_int_t waiting,
 }
 
 
+uint64_t
+ngx_http_infer_get_runs(ngx_http_infer_stats_t *stats)
+{
+    uint64_t    count;
+    ngx_uint_t  i;
+
+    for (count = 0, i = 0; i < NGX_HTTP_INFER_MAX_RUN; i++) {
+        count += stats->runs[i].count;
+    }
+
+    return count;
+}
+
+
 ngx_http_infer_load_t
 ngx_http_infer_get_load(ngx_http_infer_main_conf_t *imcf,
     ngx_http_infer_endpoint_t *ep)
