@@ -166,14 +166,18 @@ ngx_http_infer_nv_count(ngx_http_infer_text_t *text,
 }
 
 
-/* each image, or row of a batch, is run by itself */
-
 static void
 ngx_http_infer_nv_exec_count(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s)
 {
-    ngx_http_infer_nv_print(text, s, "nv_inference_exec_count", NULL,
-                            s->stats->inferences);
+    uint64_t    n;
+    ngx_uint_t  i;
+
+    for (n = 0, i = 0; i < NGX_HTTP_INFER_MAX_RUN; i++) {
+        n += s->stats->runs[i].count;
+    }
+
+    ngx_http_infer_nv_print(text, s, "nv_inference_exec_count", NULL, n);
 }
 
 
