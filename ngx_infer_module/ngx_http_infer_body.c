@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_infer_tensors.h"
+#include "ngx_http_infer_multipart.h"
 
 
 ngx_int_t

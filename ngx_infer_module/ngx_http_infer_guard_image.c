@@ -9,7 +9,7 @@
  */
 
 
-#include "ngx_http_infer_module.h"
+#include "ngx_http_infer_multipart.h"
 
 
 static ngx_int_t ngx_http_infer_guard_image(ngx_http_infer_task_t *task,

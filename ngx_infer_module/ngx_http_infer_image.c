@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_infer_tensors.h"
+#include "ngx_http_infer_protocols.h"
 
 
 static ngx_http_infer_reason_e ngx_http_infer_image_reason(

@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_infer_tensors.h"
+#include "ngx_http_infer_protocols.h"
 
 
 /* the binary part of a request, as its inputs take from it */

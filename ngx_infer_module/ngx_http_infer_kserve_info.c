@@ -5,7 +5,7 @@
  */
 
 
-#include "ngx_http_infer_module.h"
+#include "ngx_http_infer_protocols.h"
 
 
 static json_t *ngx_http_infer_kserve_text(const char *text);

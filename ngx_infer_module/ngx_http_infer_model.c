@@ -21,6 +21,7 @@ static ngx_int_t ngx_http_infer_model_parameter(ngx_conf_t *cf,
 static void ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name);
 static ngx_http_infer_model_t *ngx_http_infer_model_in_zone(ngx_conf_t *cf,
     ngx_str_t *file, ngx_http_infer_loc_conf_t *conf);
+static ngx_http_infer_model_t *ngx_http_infer_create_model(ngx_conf_t *cf);
 static size_t ngx_http_infer_model_bound(ngx_str_t *path,
     infer_load_options_t *options, ngx_uint_t inherited, infer_error_t *err);
 static size_t ngx_http_infer_zone_size(size_t bound);
@@ -317,7 +318,6 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
     infer_error_t            err;
     ngx_file_info_t          fi;
     ngx_shm_zone_t          *zone;
-    ngx_pool_cleanup_t      *cln;
     infer_load_options_t     options;
     ngx_http_infer_model_t  *model;
 
@@ -364,7 +364,7 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
         return zone->data;
     }
 
-    model = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_model_t));
+    model = ngx_http_infer_create_model(cf);
     if (model == NULL) {
         return NULL;
     }
@@ -372,6 +372,24 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
     model->path = path;
     model->options = options;
     model->size = bound;
+
+    zone->init = ngx_http_infer_init_zone;
+    zone->data = model;
+
+    return model;
+}
+
+
+static ngx_http_infer_model_t *
+ngx_http_infer_create_model(ngx_conf_t *cf)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_infer_model_t  *model;
+
+    model = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_model_t));
+    if (model == NULL) {
+        return NULL;
+    }
 
     if (ngx_array_init(&model->services, cf->pool, 1,
                        sizeof(ngx_http_infer_service_t *))
@@ -387,9 +405,6 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
 
     cln->handler = ngx_http_infer_free_workspaces;
     cln->data = model;
-
-    zone->init = ngx_http_infer_init_zone;
-    zone->data = model;
 
     return model;
 }

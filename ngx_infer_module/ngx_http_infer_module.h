@@ -551,47 +551,6 @@ ngx_table_elt_t *ngx_http_infer_find_header(ngx_http_request_t *r,
 off_t ngx_http_infer_json_size(ngx_http_request_t *r);
 
 
-/* multipart.c: no nginx request, no memory but the data it is given */
-
-/* NGX_OK, NGX_DECLINED: no multipart/form-data; NGX_ERROR: bad boundary. */
-ngx_int_t ngx_http_infer_multipart_boundary(ngx_str_t *content_type,
-    ngx_str_t *boundary);
-
-/* a form's body, part by part */
-typedef struct {
-    ngx_str_t                   *boundary;
-    u_char                      *first;       /* the first delimiter */
-    u_char                      *end;         /* that after the last part */
-    u_char                      *next;        /* the next part, or NULL */
-    u_char                      *last;        /* of the body */
-    const char                  *why;         /* after NGX_ERROR */
-} ngx_http_infer_form_t;
-
-
-typedef struct {
-    ngx_str_t                    name;        /* data NULL: none */
-    ngx_str_t                    content;
-    unsigned                     file:1;      /* has the name of a file, or
-                                                 another type than a field */
-    unsigned                     encoded:1;   /* Content-Transfer-Encoding */
-} ngx_http_infer_part_t;
-
-/* NGX_ERROR: the boundary is not in the body. */
-ngx_int_t ngx_http_infer_form_open(ngx_http_infer_form_t *form,
-    ngx_str_t *body, ngx_str_t *boundary);
-
-/* NGX_OK, NGX_DONE at the end, NGX_ERROR: malformed. */
-ngx_int_t ngx_http_infer_form_next(ngx_http_infer_form_t *form,
-    ngx_http_infer_part_t *part);
-
-/*
- * The content of the first part that is named file, image or data.  NGX_OK,
- * or NGX_ERROR with the reason.
- */
-ngx_int_t ngx_http_infer_multipart_find(ngx_str_t *body, ngx_str_t *boundary,
-    ngx_str_t *content, const char **reason);
-
-
 /* task.c */
 
 /*
@@ -649,48 +608,6 @@ ngx_int_t ngx_http_infer_check_batch(ngx_http_infer_model_t *model,
 
 /* A pool cleanup: frees the workspaces of an ngx_http_infer_model_t. */
 void ngx_http_infer_free_workspaces(void *data);
-
-
-/* kserve.c, kserve_info.c */
-ngx_int_t ngx_http_infer_kserve_read(ngx_http_infer_task_t *task);
-void ngx_http_infer_kserve_write(ngx_http_infer_task_t *task);
-const char *ngx_http_infer_kserve_datatype(infer_dtype_t dtype);
-
-/* What the model was exported as: "onnx", "torchscript", "tflite". */
-const char *ngx_http_infer_format(ngx_http_infer_endpoint_t *ep);
-
-ngx_int_t ngx_http_infer_kserve_server(ngx_http_request_t *r,
-    ngx_http_infer_service_t *service);
-ngx_int_t ngx_http_infer_kserve_live(ngx_http_request_t *r,
-    ngx_http_infer_service_t *service);
-ngx_int_t ngx_http_infer_kserve_ready(ngx_http_request_t *r,
-    ngx_http_infer_service_t *service);
-ngx_int_t ngx_http_infer_kserve_model_ready(ngx_http_request_t *r,
-    ngx_http_infer_service_t *service);
-ngx_int_t ngx_http_infer_kserve_model(ngx_http_request_t *r,
-    ngx_http_infer_service_t *service);
-ngx_int_t ngx_http_infer_kserve_config(ngx_http_request_t *r,
-    ngx_http_infer_service_t *service);
-ngx_int_t ngx_http_infer_kserve_stats(ngx_http_request_t *r,
-    ngx_http_infer_service_t *service);
-ngx_int_t ngx_http_infer_kserve_index(ngx_http_request_t *r,
-    ngx_http_infer_service_t *service);
-
-
-/* tfserving.c */
-ngx_int_t ngx_http_infer_tfs_read(ngx_http_infer_task_t *task);
-void ngx_http_infer_tfs_write(ngx_http_infer_task_t *task);
-ngx_int_t ngx_http_infer_tfs_status(ngx_http_request_t *r,
-    ngx_http_infer_service_t *service);
-ngx_int_t ngx_http_infer_tfs_metadata(ngx_http_request_t *r,
-    ngx_http_infer_service_t *service);
-
-
-/* torchserve.c */
-ngx_int_t ngx_http_infer_torch_read(ngx_http_infer_task_t *task);
-void ngx_http_infer_torch_write(ngx_http_infer_task_t *task);
-ngx_int_t ngx_http_infer_torch_ping(ngx_http_request_t *r,
-    ngx_http_infer_service_t *service);
 
 
 /* status.c: infer_status */
@@ -828,31 +745,6 @@ char *ngx_http_infer_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /* Configuration time, once for each location or more: it is ours. */
 ngx_int_t ngx_http_infer_add_location(ngx_conf_t *cf,
     ngx_http_infer_content_e content);
-
-/*
- * Goes over the locations of the request's server that clients can ask for by
- * their names; i begins at 0.  NULL: no more.
- */
-ngx_http_infer_location_t *ngx_http_infer_next_location(ngx_http_request_t *r,
-    ngx_uint_t *i);
-
-/*
- * The path, escaped, of the location itself, or of a route (its pattern) in
- * it.  NGX_OK, NGX_DECLINED: the location does not serve it; NGX_ERROR: no
- * memory.
- */
-ngx_int_t ngx_http_infer_plain_path(ngx_http_request_t *r,
-    ngx_http_infer_location_t *location, ngx_str_t *path);
-ngx_int_t ngx_http_infer_route_path(ngx_http_request_t *r,
-    ngx_http_infer_location_t *location, ngx_http_infer_endpoint_t *ep,
-    const char *pattern, ngx_str_t *path);
-
-/*
- * Where images can be posted to models that are counted as stats, and who
- * answers.  NULL: nowhere in the request's server.
- */
-ngx_http_infer_service_t *ngx_http_infer_find_image_path(
-    ngx_http_request_t *r, ngx_shm_zone_t *stats, ngx_str_t *path);
 
 
 /* openapi.c */

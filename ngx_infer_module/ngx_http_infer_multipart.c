@@ -5,7 +5,7 @@
  */
 
 
-#include "ngx_http_infer_module.h"
+#include "ngx_http_infer_multipart.h"
 
 
 /* as nginx's own limit for one header line of a request */

@@ -8,7 +8,8 @@
  */
 
 
-#include "ngx_http_infer_module.h"
+#include "ngx_http_infer_paths.h"
+#include "ngx_http_infer_protocols.h"
 
 
 /* the schema of a request's or an answer's body, if it follows from a model */

@@ -5,7 +5,7 @@
  */
 
 
-#include "ngx_http_infer_module.h"
+#include "ngx_http_infer_paths.h"
 
 
 static ngx_int_t ngx_http_infer_escape_path(ngx_pool_t *pool, ngx_str_t *name,

@@ -8,7 +8,7 @@
  */
 
 
-#include "ngx_http_infer_module.h"
+#include "ngx_http_infer_protocols.h"
 
 
 #define NGX_HTTP_INFER_READ   (NGX_HTTP_GET|NGX_HTTP_HEAD)

@@ -4,7 +4,8 @@
  */
 
 
-#include "ngx_http_infer_module.h"
+#include "ngx_http_infer_paths.h"
+#include "ngx_http_infer_protocols.h"
 
 
 static ngx_int_t ngx_http_infer_status_handler(ngx_http_request_t *r);

@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_infer_tensors.h"
+#include "ngx_http_infer_protocols.h"
 
 
 static ngx_int_t ngx_http_infer_tfs_body(ngx_http_infer_call_t *call);

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_infer_tensors.h"
+#include "ngx_http_infer_protocols.h"
 
 
 #define NGX_HTTP_INFER_TORCH_TOP  5

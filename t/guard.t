@@ -69,6 +69,12 @@ CONF
 
             location /map/inner/ { proxy_pass http://$pool; }
         }
+        location /batch {
+            infer_guard $TEST_NGINX_MODELS/fashion.onnx name=batch;
+            infer_preprocess resize=28 crop=28 mean=0.2860 std=0.3530;
+            infer_batch size=4 delay=20ms;
+            proxy_pass http://$pool;
+        }
         location /stream {
             $TEST_NGINX_GUARD
             proxy_request_buffering off;
@@ -449,14 +455,16 @@ my ($full) = grep { $_->{code} == 503 }
              map { Fixture::Http::parse($_->{raw}) } @all;
 is($full->{headers}{'retry-after'}, 1, 'with Retry-After');
 
-@all = map { { port => $port, packets => [post('/map', $_ % 2 ? $boot
-                                                           : $shirt)] } }
-       1 .. 40;
-Fixture::Http::exchange_all(\@all, timeout => 20, limit => 8);
-is(join(' ', map { my $r = Fixture::Http::parse($_->{raw});
-                   eval { decode_json($r->{body})->{name} } // $r->{code} }
-             @all), join(' ', map { $_ % 2 ? 'other' : 'main' } 1 .. 40),
-   'many at a time');
+for my $uri ('/map', '/batch') {
+    @all = map { { port => $port, packets => [post($uri, $_ % 2 ? $boot
+                                                             : $shirt)] } }
+           1 .. 40;
+    Fixture::Http::exchange_all(\@all, timeout => 20, limit => 8);
+    is(join(' ', map { my $r = Fixture::Http::parse($_->{raw});
+                       eval { decode_json($r->{body})->{name} } // $r->{code} }
+                 @all), join(' ', map { $_ % 2 ? 'other' : 'main' } 1 .. 40),
+       "many at a time: $uri");
+}
 
 
 # ---- once, and in what order -----------------------------------------------
