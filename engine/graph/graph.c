@@ -20,6 +20,10 @@
 #define MAX_OPERANDS     65536
 
 
+/* Stands for data that is not computed yet. */
+static const unsigned char  later[64] __attribute__((aligned(64)));
+
+
 static void *grow(void *array, size_t n, size_t *space, size_t size);
 static infer_node_t *make(infer_graph_t *g, infer_op_id_t op,
     const infer_param_t *param, const char *name, infer_value_t *const *in,
@@ -359,7 +363,7 @@ foldable(const infer_graph_t *g, const infer_node_t *node)
         size += constant_size(node->out[i]);
     }
 
-    return size <= MAX_FOLDED - g->folded;
+    return g->folded <= MAX_FOLDED && size <= MAX_FOLDED - g->folded;
 }
 
 
@@ -430,17 +434,19 @@ keeps_quantized(const infer_node_t *node)
 }
 
 
-/* Stands for data that is not computed yet. */
-static const unsigned char  later[64] __attribute__((aligned(64)));
-
-
 /* 1 where the result of node, from constants, has been put off; 0, -1. */
 static int
 put_off(infer_graph_t *g, const infer_node_t *node)
 {
-    infer_value_t  *v = node->out[0];
+    infer_value_t  *v;
 
-    if (!keeps_quantized(node) || v->dtype != INFER_F32 || v->rank < 2
+    if (!keeps_quantized(node)) {
+        return 0;
+    }
+
+    v = node->out[0];
+
+    if (v->dtype != INFER_F32 || v->rank < 2
         || constant_size(v) < LARGE_CONSTANT
         || node->in[0]->dtype == INFER_I32
         || (node->id != INFER_OP_DEQUANTIZE && node->in[0]->data != later))

@@ -84,8 +84,9 @@ combine_u8(int32_t kind, const infer_binary_u8_t *bin, const uint8_t *a,
                b + b_step * (i + 16 * p), b_step, 16)
 
 /*
- * The first multiple of 64 of n bytes: returns it.  Compiled for each kind,
- * and for the steps 1 and 1; bin is a copy, which no store to y can change.
+ * As many bytes as there are whole blocks of 64 in n, and returns how many.
+ * Compiled for the kinds and steps that are frequent; bin is a copy, which no
+ * store to y can change.
  */
 static inline __attribute__((always_inline)) size_t
 binary_blocks(int32_t kind, infer_binary_u8_t bin, const uint8_t *a,

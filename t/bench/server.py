@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""make bench, second part: the module in nginx against FastAPI + TorchScript.
+"""make bench, last part: the module in nginx against FastAPI + TorchScript.
 
     server.py BUILD
 
