@@ -196,6 +196,7 @@ test_dynamic(void)
         }
 
         p.dynamic_quantize.axis = axis;
+        p.dynamic_quantize.reduced = i / 4 % 2;
         pass = run_op(INFER_OP_DYNAMIC_QUANTIZE, &p, in, 1, out, 3, 0) == 0
                && out[1].rank == axis && out[2].rank == axis;
 
@@ -209,7 +210,8 @@ test_dynamic(void)
                 high = fmaxf(high, (float) get(&x, k));
             }
 
-            scale = low == high ? 1 : (high - low) / 255;
+            scale = low == high ? 1
+                    : (high - low) / (p.dynamic_quantize.reduced ? 127 : 255);
             zero = nearbyintf(-low / scale);
             pass = (float) get(&out[1], r) == scale
                    && (float) get(&out[2], r) == zero;
@@ -227,7 +229,7 @@ test_dynamic(void)
         }
     }
 
-    ok(pass, "dynamic quantization of rows and of all");
+    ok(pass, "dynamic quantization of rows and of all, to 8 and to 7 bits");
 
     x = random_tensor(INFER_F32, 3, dim);
     p.dynamic_quantize.axis = 4;
