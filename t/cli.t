@@ -6,40 +6,19 @@
 use strict;
 use warnings;
 
+BEGIN { push @INC, 't/lib' }
+
 use File::Path qw(make_path);
-use File::Temp qw(tempdir);
 use IO::Compress::Gzip qw(gzip);
 use JSON::PP;
 use Test::More;
 
-my $infer = $ENV{INFER} // 'build/infer';
--x $infer or die "$infer: not there: build it first (make cli)\n";
-
-my $dir = tempdir(CLEANUP => 1);
+use Fixture::Cli;
+use Fixture::Image;
+use Fixture::Onnx;
 
 
 # ---- running it -----------------------------------------------------------
-
-# Runs infer: (exit status, stdout, stderr).  $stdin: a file, or undef.
-sub infer_from {
-    my ($stdin, @args) = @_;
-
-    my $pid = fork() // die "fork: $!";
-
-    if ($pid == 0) {
-        open STDIN, '<', $stdin // '/dev/null' or die;
-        open STDOUT, '>', "$dir/stdout" or die;
-        open STDERR, '>', "$dir/stderr" or die;
-        exec $infer, @args or exit 127;
-    }
-
-    waitpid $pid, 0;
-    my $status = $? & 127 ? "signal " . ($? & 127) : $? >> 8;
-
-    return ($status, slurp("$dir/stdout"), slurp("$dir/stderr"));
-}
-
-sub infer { return infer_from(undef, @_) }
 
 # It succeeds without a word on stderr; returns its stdout.
 sub good {
@@ -69,113 +48,22 @@ sub bad {
     return $out;
 }
 
-sub slurp {
-    my ($path) = @_;
-    open my $f, '<:raw', $path or die "$path: $!";
-    local $/;
-    return scalar(<$f>) // '';
-}
-
-sub spew {
-    my ($path, $data) = @_;
-    my ($folder) = $path =~ m{^(.*)/};
-    make_path($folder);
-    open my $f, '>:raw', $path or die "$path: $!";
-    print $f $data;
-    close $f or die;
-    return $path;
-}
-
 sub near {
     my ($got, $want, $what) = @_;
     ok(abs($got - $want) <= 1e-6, $what) or diag("got $got, want $want");
 }
 
 
-# ---- making ONNX ----------------------------------------------------------
-
-sub varint {
-    my ($n) = @_;
-    my $s = '';
-    while ($n > 127) { $s .= chr($n & 127 | 128); $n >>= 7 }
-    return $s . chr $n;
-}
-
-sub num { my ($field, $n) = @_; return varint($field << 3) . varint($n) }
-
-sub bytes {
-    my ($field, $data) = @_;
-    return varint($field << 3 | 2) . varint(length $data) . $data;
-}
-
-use constant { FLOAT => 1, INT64 => 7 };
-
-sub tensor {
-    my ($name, $type, $dims, @x) = @_;
-    return join('', map { num(1, $_) } @$dims) . num(2, $type)
-           . bytes(8, $name)
-           . bytes(9, pack $type == FLOAT ? 'f<*' : 'q<*', @x);
-}
-
-# A dimension that is no number is a name.
-sub port {
-    my ($name, $type, @dims) = @_;
-    my $shape = join '', map {
-        bytes(1, /^\d+$/ ? num(1, $_) : bytes(2, $_))
-    } @dims;
-    return bytes(1, $name)
-           . bytes(2, bytes(1, num(1, $type) . bytes(2, $shape)));
-}
-
-sub node {
-    my ($op, $in, $out) = @_;
-    return join('', map { bytes(1, $_) } @$in)
-           . join('', map { bytes(2, $_) } @$out) . bytes(4, $op);
-}
-
-sub model {
-    my (%m) = @_;
-    my $graph = join('', map { bytes(1, $_) } @{ $m{nodes} })
-                . bytes(2, 'test')
-                . join('', map { bytes(5, $_) } @{ $m{weights} // [] })
-                . join('', map { bytes(11, $_) } @{ $m{inputs} })
-                . join('', map { bytes(12, $_) } @{ $m{outputs} });
-    return num(1, 7) . bytes(2, 'hand') . bytes(7, $graph)
-           . bytes(8, num(2, 13));
-}
-
-
 # ---- making images and arrays ---------------------------------------------
 
-# A gray PNG, without compression.
+# A gray picture.
 sub png {
     my ($w, $h, @pixel) = @_;
-    my $raw = join '', map {
-        "\0" . pack 'C*', @pixel[$_ * $w .. $_ * $w + $w - 1]
-    } 0 .. $h - 1;
 
-    my ($a, $b) = (1, 0);
-    for (unpack 'C*', $raw) { $a = ($a + $_) % 65521; $b = ($b + $a) % 65521 }
-
-    return "\x89PNG\r\n\x1a\n"
-           . chunk('IHDR', pack 'NNC5', $w, $h, 8, 0, 0, 0, 0)
-           . chunk('IDAT', "\x78\x01\x01"
-                   . pack('vv', length $raw, ~length($raw) & 0xffff) . $raw
-                   . pack('nn', $b, $a))
-           . chunk('IEND', '');
-}
-
-sub chunk {
-    my ($type, $data) = @_;
-    my $crc = ~0 & 0xffffffff;
-
-    for (unpack 'C*', $type . $data) {
-        $crc ^= $_;
-        $crc = $crc & 1 ? $crc >> 1 ^ 0xedb88320 : $crc >> 1 for 1 .. 8;
-    }
-
-    return pack('N', length $data) . $type . $data
-           . pack('N', ~$crc & 0xffffffff);
+    return Fixture::Image::png($w, $h, sub {
+        my ($x, $y) = @_;
+        return ($pixel[$y * $w + $x]) x 3;
+    });
 }
 
 sub npy {
@@ -200,22 +88,22 @@ sub read_npy {
 # ---- the models and images ------------------------------------------------
 
 # z = x + y, for any batch; two outputs, one of an awkward name.
-my $sum = spew("$dir/sum.onnx", model(
-    inputs => [ port('x', FLOAT, 'N', 3), port('y', FLOAT, 'N', 3) ],
-    outputs => [ port('out/z:0', FLOAT, 'N', 3), port('r', FLOAT, 'N', 3) ],
-    nodes => [ node('Add', ['x', 'y'], ['out/z:0']),
-               node('Relu', ['out/z:0'], ['r']) ]));
+my $sum = spew("$dir/sum.onnx", Fixture::Onnx::model(
+    inputs => [ ['x', 1, 'N', 3], ['y', 1, 'N', 3] ],
+    outputs => [ ['out/z:0', 1, 'N', 3], ['r', 1, 'N', 3] ],
+    nodes => [ Fixture::Onnx::node('Add', ['x', 'y'], ['out/z:0']),
+               Fixture::Onnx::node('Relu', ['out/z:0'], ['r']) ]));
 
 # The score of class k is the sum of row k of a 3 x 3 gray image.
-my $rows = spew("$dir/rows.onnx", model(
-    inputs => [ port('image', FLOAT, 'N', 1, 3, 3) ],
-    outputs => [ port('scores', FLOAT, 'N', 3) ],
-    weights => [ tensor('w', FLOAT, [9, 3],
-                        map { my $i = $_; map { int($i / 3) == $_ } 0 .. 2 }
-                            0 .. 8),
-                 tensor('b', FLOAT, [3], 0, 0, 0) ],
-    nodes => [ node('Flatten', ['image'], ['flat']),
-               node('Gemm', ['flat', 'w', 'b'], ['scores']) ]));
+my $rows = spew("$dir/rows.onnx", Fixture::Onnx::model(
+    inputs => [ ['image', 1, 'N', 1, 3, 3] ],
+    outputs => [ ['scores', 1, 'N', 3] ],
+    initializers => [
+        Fixture::Onnx::floats('w', [9, 3], [
+            map { my $i = $_; map { int($i / 3) == $_ } 0 .. 2 } 0 .. 8]),
+        Fixture::Onnx::floats('b', [3], [0, 0, 0]) ],
+    nodes => [ Fixture::Onnx::node('Flatten', ['image'], ['flat']),
+               Fixture::Onnx::node('Gemm', ['flat', 'w', 'b'], ['scores']) ]));
 
 my @raw = ('--preprocess', 'resize=3 crop=3 mean=0 std=1');
 
@@ -287,7 +175,7 @@ is_deeply($facts->{inputs},
 is($facts->{outputs}[0]{name}, 'out/z:0', 'outputs');
 is_deeply($facts->{operators}, { Add => 1, Relu => 1 }, 'operators');
 is($facts->{format}, 'onnx', 'format');
-is($facts->{opset}, 13, 'opset');
+is($facts->{opset}, 17, 'opset');
 is($facts->{preprocessing}, undef, 'no preprocessing without an image');
 
 $facts = good_json('inspect rows', 'inspect', $rows);
@@ -536,13 +424,13 @@ bad('sort what', 2, '--sort', 'bench', $rows, '--sort', 'time');
 sub case_of {
     my ($path, $op, @expected) = @_;
 
-    spew("$path/model.onnx", model(
-        inputs => [ port('x', FLOAT, 3) ], outputs => [ port('y', FLOAT, 3) ],
-        nodes => [ node($op, ['x'], ['y']) ]));
+    spew("$path/model.onnx", Fixture::Onnx::model(
+        inputs => [ ['x', 1, 3] ], outputs => [ ['y', 1, 3] ],
+        nodes => [ Fixture::Onnx::node($op, ['x'], ['y']) ]));
     spew("$path/test_data_set_0/input_0.pb",
-         tensor('x', FLOAT, [3], -1, 2, 1000));
+         Fixture::Onnx::floats('x', [3], [-1, 2, 1000]));
     spew("$path/test_data_set_0/output_0.pb",
-         tensor('y', FLOAT, [3], @expected));
+         Fixture::Onnx::floats('y', [3], [@expected]));
     return $path;
 }
 
@@ -567,31 +455,39 @@ is($status, 1, 'all of them');
 like($out, qr/^     1  .*Frobnicate.*\n1 passed, 1 failed, 1 skipped\n\z/m,
      'counted, with reasons');
 
-spew("$pass/test_data_set_1/input_0.pb", tensor('x', FLOAT, [3], 1, 2, 3));
-spew("$pass/test_data_set_1/output_0.pb", tensor('y', FLOAT, [3], 1, 2, 4));
+spew("$pass/test_data_set_1/input_0.pb",
+     Fixture::Onnx::floats('x', [3], [1, 2, 3]));
+spew("$pass/test_data_set_1/output_0.pb",
+     Fixture::Onnx::floats('y', [3], [1, 2, 4]));
 like((infer('check', $pass))[1], qr/^0 passed, 1 failed/m,
      'the second data set counts');
-spew("$pass/test_data_set_1/output_0.pb", tensor('y', FLOAT, [1, 3], 1, 2, 3));
+spew("$pass/test_data_set_1/output_0.pb",
+     Fixture::Onnx::floats('y', [1, 3], [1, 2, 3]));
 like((infer('check', $pass))[1], qr/is 3, expected 1x3/, 'a wrong shape');
-spew("$pass/test_data_set_1/output_0.pb", tensor('y', INT64, [3], 1, 2, 3));
+spew("$pass/test_data_set_1/output_0.pb",
+     Fixture::Onnx::longs('y', [3], [1, 2, 3]));
 like((infer('check', $pass))[1], qr/is float32, expected int64/,
      'a wrong dtype');
 
 # as ONNX's runner sees it: the inputs must be what the model declares
 spew("$skip/model.onnx", slurp("$fail/model.onnx"));
-spew("$skip/test_data_set_0/input_0.pb", tensor('x', FLOAT, [2], 1, 2));
+spew("$skip/test_data_set_0/input_0.pb",
+     Fixture::Onnx::floats('x', [2], [1, 2]));
 like((infer('check', $skip, '-v'))[1],
      qr/contradicts its model: input "x" is 3, the tensor is 2$/m,
      'inputs that the model does not take');
 
 # the oldest tests do not name their tensors
-spew("$skip/model.onnx", model(
-    inputs => [ port('x', FLOAT, 2), port('y', FLOAT, 2) ],
-    outputs => [ port('z', FLOAT, 2) ],
-    nodes => [ node('Sub', ['x', 'y'], ['z']) ]));
-spew("$skip/test_data_set_0/input_0.pb", tensor('', FLOAT, [2], 5, 7));
-spew("$skip/test_data_set_0/input_1.pb", tensor('', FLOAT, [2], 2, 3));
-spew("$skip/test_data_set_0/output_0.pb", tensor('', FLOAT, [2], 3, 4));
+spew("$skip/model.onnx", Fixture::Onnx::model(
+    inputs => [ ['x', 1, 2], ['y', 1, 2] ],
+    outputs => [ ['z', 1, 2] ],
+    nodes => [ Fixture::Onnx::node('Sub', ['x', 'y'], ['z']) ]));
+spew("$skip/test_data_set_0/input_0.pb",
+     Fixture::Onnx::floats('', [2], [5, 7]));
+spew("$skip/test_data_set_0/input_1.pb",
+     Fixture::Onnx::floats('', [2], [2, 3]));
+spew("$skip/test_data_set_0/output_0.pb",
+     Fixture::Onnx::floats('', [2], [3, 4]));
 is((infer('check', $skip))[1], "1 passed, 0 failed, 0 skipped\n",
    'tensors without names');
 

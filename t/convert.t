@@ -11,42 +11,21 @@ BEGIN { push @INC, 't/lib' }
 use Compress::Zlib qw(crc32);
 use Cwd qw(abs_path);
 use File::Copy qw(copy);
-use File::Temp qw(tempdir);
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(sleep);
 
+use Fixture::Cli;
 use Fixture::Http;
 use Fixture::Infer;
 use Fixture::Onnx;
 
-my $infer = abs_path($ENV{INFER} // 'build/infer');
--x $infer or die "$infer: not there: build it first (make cli)\n";
-
-my $dir = tempdir(CLEANUP => 1);
 my $onnx = "$ENV{TEST_NGINX_MODELS}/fashion.onnx";
 my $labels = "$ENV{TEST_NGINX_MODELS}/fashion.labels";
 my $spec = 'resize=28 crop=28 mean=0.2860 std=0.3530';
 my @described = ('--labels', $labels, '--preprocess', $spec);
 my $boot = abs_path('t/data/fashion/9-boot.png');
 
-
-# Runs infer: (exit status, stdout, stderr).
-sub infer {
-    my (@args) = @_;
-    my $pid = fork() // die "fork: $!";
-
-    if ($pid == 0) {
-        open STDOUT, '>', "$dir/stdout" or die;
-        open STDERR, '>', "$dir/stderr" or die;
-        exec $infer, @args or exit 127;
-    }
-
-    waitpid $pid, 0;
-
-    return ($? & 127 ? "signal $?" : $? >> 8, slurp("$dir/stdout"),
-            slurp("$dir/stderr"));
-}
 
 sub good {
     my ($what, @args) = @_;
@@ -66,13 +45,6 @@ sub bad {
 
     is($status, 2, "$what: exit status 2");
     like($err, qr/\Ainfer: [^\n]*$pattern[^\n]*\n\z/, "$what: its line");
-}
-
-sub spew {
-    my ($path, $data) = @_;
-    open my $f, '>:raw', $path or die "$path: $!";
-    print $f $data;
-    close $f or die;
 }
 
 # The table of sections: [position of its checksum, kind, offset, size].

@@ -4,15 +4,13 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
-use File::Temp qw(tempdir);
+BEGIN { push @INC, 't/lib' }
+
 use JSON::PP;
 use Test::More;
 
-my $infer = abs_path($ENV{INFER} // 'build/infer');
--x $infer or die "$infer: not there: build it first (make cli)\n";
+use Fixture::Cli;
 
-my $dir = tempdir(CLEANUP => 1);
 my $onnx = 'conf/models/fashion.onnx';
 my $set = '/usr/share/datasets/fashion-mnist';
 my $test = "$set/t10k-images-idx3-ubyte.gz";
@@ -20,39 +18,6 @@ my @spec = ('--preprocess', 'resize=28 crop=28 mean=0.2860 std=0.3530');
 
 
 # ---- helpers --------------------------------------------------------------
-
-sub slurp {
-    my ($file) = @_;
-
-    open my $in, '<:raw', $file or die "$file: $!";
-    local $/;
-    return scalar(<$in>) // '';
-}
-
-sub spew {
-    my ($file, $bytes) = @_;
-
-    open my $out, '>:raw', $file or die "$file: $!";
-    print $out $bytes;
-    close $out or die "$file: $!";
-}
-
-# Runs infer: (exit status, stdout, stderr).
-sub infer {
-    my (@args) = @_;
-    my $pid = fork() // die "fork: $!";
-
-    if ($pid == 0) {
-        open STDOUT, '>', "$dir/stdout" or die;
-        open STDERR, '>', "$dir/stderr" or die;
-        exec $infer, @args or exit 127;
-    }
-
-    waitpid $pid, 0;
-    my $status = $? & 127 ? "signal " . ($? & 127) : $? >> 8;
-
-    return ($status, slurp("$dir/stdout"), slurp("$dir/stderr"));
-}
 
 # Converts and returns (stdout, bytes of the file).
 sub convert {
@@ -120,7 +85,8 @@ my $plain = accuracy("$dir/out.infer");
     ok($after > $plain - 10, 'unstructured: 30 % cost little');
 
     my ($again, $same) = convert('unstructured again', '--prune', '0.3',
-                                 '--prune-kind', 'unstructured');
+                                 '--prune-kind', 'unstructured', '--data',
+                                 $test);
     ok($bytes eq $same, 'unstructured: the same command, the same bytes');
 }
 

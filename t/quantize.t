@@ -5,17 +5,15 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
+BEGIN { push @INC, 't/lib' }
+
 use File::Path qw(make_path);
-use File::Temp qw(tempdir);
 use IO::Uncompress::Gunzip qw($GunzipError);
 use JSON::PP;
 use Test::More;
 
-my $infer = abs_path($ENV{INFER} // 'build/infer');
--x $infer or die "$infer: not there: build it first (make cli)\n";
+use Fixture::Cli;
 
-my $dir = tempdir(CLEANUP => 1);
 my $onnx = 'conf/models/fashion.onnx';
 my $set = '/usr/share/datasets/fashion-mnist';
 my $test = "$set/t10k-images-idx3-ubyte.gz";
@@ -24,39 +22,6 @@ my $slow = qr/\A(?:infer: warning: INT8 is not faster on this CPU: .*\n)?\z/;
 
 
 # ---- helpers --------------------------------------------------------------
-
-sub slurp {
-    my ($file) = @_;
-
-    open my $in, '<:raw', $file or die "$file: $!";
-    local $/;
-    return scalar(<$in>) // '';
-}
-
-sub spew {
-    my ($file, $bytes) = @_;
-
-    open my $out, '>:raw', $file or die "$file: $!";
-    print $out $bytes;
-    close $out or die "$file: $!";
-}
-
-# Runs infer: (exit status, stdout, stderr).
-sub infer {
-    my (@args) = @_;
-    my $pid = fork() // die "fork: $!";
-
-    if ($pid == 0) {
-        open STDOUT, '>', "$dir/stdout" or die;
-        open STDERR, '>', "$dir/stderr" or die;
-        exec $infer, @args or exit 127;
-    }
-
-    waitpid $pid, 0;
-    my $status = $? & 127 ? "signal " . ($? & 127) : $? >> 8;
-
-    return ($status, slurp("$dir/stdout"), slurp("$dir/stderr"));
-}
 
 # Converts and returns (stdout, bytes of the file).
 sub convert {

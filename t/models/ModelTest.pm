@@ -10,8 +10,10 @@ use strict;
 use warnings;
 
 use Exporter 'import';
-use File::Spec::Functions qw(rel2abs);
-use File::Temp ();
+
+use lib 't/lib';
+
+use Fixture::Cli;
 
 our @EXPORT = qw( $BUILD $MODELS infer infer_output npy_data
                   floats difference slurp );
@@ -19,55 +21,21 @@ our @EXPORT = qw( $BUILD $MODELS infer infer_output npy_data
 our $BUILD = $ENV{BUILD} // 'build';
 our $MODELS = "$BUILD/models";
 
-$ENV{TEST_NGINX_LOAD_MODULES} //=
-    rel2abs("$BUILD/nginx/ngx_http_infer_module.so");
-
-my $scratch = File::Temp->newdir();
-
-
-sub slurp {
-    my ($file) = @_;
-
-    open my $fh, '<:raw', $file or die "$file: $!\n";
-    local $/;
-
-    return scalar <$fh>;
-}
-
-
-# Runs the command; returns its exit status (or "signal N"), stdout, stderr.
-sub infer {
-    my (@args) = @_;
-
-    my $pid = fork() // die "fork: $!\n";
-
-    if ($pid == 0) {
-        open STDOUT, '>', "$scratch/stdout" or die "stdout: $!\n";
-        open STDERR, '>', "$scratch/stderr" or die "stderr: $!\n";
-        exec "$BUILD/infer", @args or die "$BUILD/infer: $!\n";
-    }
-
-    waitpid $pid, 0;
-
-    return ($? & 127 ? 'signal ' . ($? & 127) : $? >> 8,
-            slurp("$scratch/stdout"), slurp("$scratch/stderr"));
-}
-
 
 # Runs a model on one input: the bytes of its first output.
 sub infer_output {
     my ($model, $input, @options) = @_;
 
-    my $dir = "$scratch/output";
-    mkdir $dir;
-    unlink glob "$dir/*";
+    my $output = "$dir/output";
+    mkdir $output;
+    unlink glob "$output/*";
 
     my ($status, undef, $err) = infer('run', $model, '--input',
-                                      "input=$input", '--output-dir', $dir,
+                                      "input=$input", '--output-dir', $output,
                                       @options);
     die "infer run $model: exit status $status: $err" if $status ne '0';
 
-    return npy_data("$dir/logits.npy");
+    return npy_data("$output/logits.npy");
 }
 
 

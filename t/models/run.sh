@@ -15,6 +15,8 @@ MODELS=$BUILD/models
 
 export BUILD
 export NODE_PATH="$MODELS/node/node_modules"
+TEST_NGINX_LOAD_MODULES=$(realpath "$BUILD")/nginx/ngx_http_infer_module.so
+export TEST_NGINX_LOAD_MODULES
 
 t/models/prepare.sh "$BUILD"
 

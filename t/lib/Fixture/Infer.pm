@@ -14,6 +14,7 @@ use Storable qw(store_fd fd_retrieve);
 use Test::More ();
 use Time::HiRes qw(time);
 
+use Fixture::File;
 use Fixture::Http;
 use Fixture::Image;
 use Fixture::Nginx;
@@ -34,16 +35,6 @@ $ENV{TEST_NGINX_FASHION} = join ' ',
     "infer_model $model;",
     'infer_preprocess resize=28 crop=28 mean=0.2860 std=0.3530;';
 $ENV{TEST_NGINX_LABELS} = "infer_labels $top/conf/models/fashion.labels;";
-
-
-sub slurp {
-    my ($path) = @_;
-
-    open my $fh, '<:raw', $path or die "$path: $!\n";
-    local $/;
-
-    return scalar <$fh>;
-}
 
 
 # A file of t/data/fashion.
