@@ -168,6 +168,25 @@ test_limits(void)
                  "    torch.append(y, y)\n    return y\n",
                  "nested too deeply");
 
+    refused_code(FORWARD "    q = torch.quantize_per_tensor(x, 0.5, 1, 13)\n"
+                 "    return ops.quantized.linear(q)\n",
+                 "not those of a layer");
+    refused_code(FORWARD "    return torch.quantize_per_tensor(x, 0., 1, 13)\n",
+                 "out of range");
+    refused_code(FORWARD "    q = torch.quantize_per_tensor(x, 0.5, 1, 13)\n"
+                 "    return torch.add(q, q)\n",
+                 "torch.add of a quantized tensor");
+    refused_code(FORWARD "    return torch.append([x])\n",
+                 "torch.append of (list)");
+    refused_code(FORWARD "    return torch.__contains__([x])\n",
+                 "without a key");
+    refused_code(FORWARD "    return torch._set_item({1: x}, 2)\n",
+                 "torch._set_item of (dict, int)");
+    refused_code(FORWARD "    return torch.einsum(\"ab,bc\", [x])\n",
+                 "does not suit");
+    refused_code(FORWARD "    return torch.einsum(\"aa->a\", [x])\n",
+                 "different letters");
+
     text = malloc(n + 200);
     strcpy(text, FORWARD "    return x");
 

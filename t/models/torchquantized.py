@@ -4,16 +4,16 @@
     torchquantized.py BUILD [NAME...]
 
 ResNet-18 and MobileNetV2, quantized in eager mode and by FX, for two of
-PyTorch's engines (onednn: a scale for each channel of the weights; qnnpack: one
-for all), traced, scripted and frozen; and models of quantize_dynamic.  They must
-run on integer kernels, the three forms alike, and give the same bits on every
-instruction set.
+PyTorch's engines (onednn: a scale for each channel of the weights; qnnpack:
+one for all), and models of quantize_dynamic; each traced, scripted and frozen.
+They run on integer kernels, the three forms alike, and give the same bits on
+every instruction set.
 
 They are compared layer by layer: each layer of the network, traced, is given
 what PyTorch's layer before it gave; at least 99.9 % of its outputs must be
-within one quantization step.  As a whole nothing can be compared: PyTorch's two
-engines round sums that lie between two steps in different ways, and random
-weights make more of that with every layer.  What quantize_dynamic made is
+within one quantization step.  As a whole nothing can be compared: a few sums
+in a thousand lie so near the middle between two steps that either side rounds
+them in its own way, and random weights make more of that with every layer.  What quantize_dynamic made is
 compared as a whole, to 1e-5 of the largest output: it gives floats.
 
 Archives, inputs and outputs lie in BUILD/models/torchquantized.

@@ -26,8 +26,9 @@ static const struct {
     const char  *name;
     rule_t       rule;
 } rules[] = {
-    { "view", MOVES }, { "view_as", MOVES }, { "reshape", MOVES },
-    { "reshape_as", MOVES }, { "_unsafe_view", MOVES },
+    { "to", MOVES }, { "view", MOVES }, { "view_as", MOVES },
+    { "reshape", MOVES }, { "reshape_as", MOVES },
+    { "_unsafe_view", MOVES },
     { "flatten", MOVES }, { "unflatten", MOVES }, { "squeeze", MOVES },
     { "unsqueeze", MOVES }, { "permute", MOVES }, { "transpose", MOVES },
     { "swapaxes", MOVES }, { "swapdims", MOVES }, { "t", MOVES },

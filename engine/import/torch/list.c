@@ -18,7 +18,7 @@
 static torch_value_t *
 append(torch_eval_t *t, torch_value_t *const *arg)
 {
-    if (!torch_is(arg[0], TORCH_LIST)) {
+    if (!torch_is(arg[0], TORCH_LIST) || arg[1] == NULL) {
         return TORCH_DECLINE;
     }
 

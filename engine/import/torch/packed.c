@@ -117,11 +117,13 @@ conv1d_prepack(torch_eval_t *t, torch_value_t *const *arg)
 
 /* 0, or -1 with the error. */
 static int
-read_packed(torch_eval_t *t, const torch_value_t *v, size_t n, aten_packed_t *p)
+read_packed(torch_eval_t *t, const torch_value_t *v, size_t n,
+    aten_packed_t *p)
 {
     torch_value_t   *state, *value[N_CONV] = { NULL };
-    torch_object_t  *object = v->kind == TORCH_OBJECT ? v->object : NULL;
+    torch_object_t  *object;
 
+    object = v != NULL && v->kind == TORCH_OBJECT ? v->object : NULL;
     state = object != NULL ? object->state : NULL;
 
     if (state != NULL && n == N_CONV && unpack_conv(t, object) != 0) {

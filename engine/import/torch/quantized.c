@@ -148,7 +148,8 @@ linear_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
     value[2] = aten_integer_bias(t, &p, arg[0]->quantizer);
 
     return value[2] == NULL ? NULL
-           : product_result(t, arg, aten_call(t, "torch.linear", value, 3), relu);
+           : product_result(t, arg, aten_call(t, "torch.linear", value, 3),
+                            relu);
 }
 
 ATEN_KIND(linear, linear_kind, 0)

@@ -168,6 +168,10 @@ torch_find_item(torch_eval_t *t, const torch_value_t *v, torch_value_t *key,
     int     same;
     size_t  step = v->kind == TORCH_DICT ? 2 : 1;
 
+    if (key == NULL) {
+        return torch_fail(t, "an element is asked for without a key");
+    }
+
     if (torch_charge(t, v->items.n / step) != 0) {
         return -1;
     }
@@ -225,6 +229,10 @@ torch_set_item(torch_eval_t *t, torch_value_t *const *arg)
 {
     size_t          i;
     torch_value_t  *to = arg[0];
+
+    if (arg[1] == NULL || arg[2] == NULL) {
+        return TORCH_DECLINE;
+    }
 
     if (torch_is(to, TORCH_DICT)) {
         if (torch_check_changeable(t, to) != 0

@@ -170,9 +170,7 @@ torch_rebuild_qtensor(infer_graph_t *g, const torch_value_t *args)
     v = infer_graph_emit1(g, INFER_OP_DEQUANTIZE, &param, NULL, in, 3);
     tensor = v != NULL ? state_tensor(g, v) : NULL;
 
-    if (tensor == NULL || v->quantized->q->dtype == INFER_I32
-        || in[1]->rank != 0)
-    {
+    if (tensor == NULL || in[0]->dtype == INFER_I32 || in[1]->rank != 0) {
         return tensor;
     }
 
