@@ -30,6 +30,7 @@ static int add(parser_t *p, torch_node_t *to, torch_node_t *child);
 static int take_name(parser_t *p, torch_node_t *n);
 static torch_node_t *parse_file(parser_t *p);
 static torch_node_t *parse_class(parser_t *p);
+static int parse_base(parser_t *p, torch_node_t *n);
 static torch_node_t *parse_function(parser_t *p);
 static torch_node_t *parse_parameter(parser_t *p);
 static torch_node_t *parse_block(parser_t *p);
@@ -219,6 +220,18 @@ parse_file(parser_t *p)
 }
 
 
+static int
+parse_base(parser_t *p, torch_node_t *n)
+{
+    if (!is_sign(p, '(')) {
+        return add(p, n, node(p, SYNTAX_NONE));
+    }
+
+    return next(p) == 0 && add(p, n, parse_expression(p)) == 0
+           && expect_sign(p, ')') == 0 ? 0 : -1;
+}
+
+
 static torch_node_t *
 parse_class(parser_t *p)
 {
@@ -227,8 +240,7 @@ parse_class(parser_t *p)
     n = node(p, SYNTAX_CLASS);
 
     if (n == NULL || next(p) != 0 || take_name(p, n) != 0
-        || expect_sign(p, '(') != 0 || add(p, n, parse_expression(p)) != 0
-        || expect_sign(p, ')') != 0 || expect_sign(p, ':') != 0
+        || parse_base(p, n) != 0 || expect_sign(p, ':') != 0
         || expect(p, TOKEN_NEWLINE, "the end of the line") != 0
         || expect(p, TOKEN_INDENT, "an indented block") != 0)
     {
