@@ -165,7 +165,7 @@ torch_rebuild_tensor(infer_graph_t *g, const torch_value_t *args)
 torch_value_t *
 torch_rebuild_qtensor(infer_graph_t *g, const torch_value_t *args)
 {
-    int             axis;
+    int             axis = 0;
     view_t          view;
     infer_param_t   param;
     infer_value_t  *v, *in[3];
