@@ -77,7 +77,8 @@ endef
 
 .PHONY: all engine cli module page unit run test test-asan test-all \
         test-models test-static soak soak-run fuzz fuzz-all bench \
-        bench-models bench-server bench-tools packages \
+        bench-models bench-int8 bench-prune bench-server bench-tools \
+        packages \
         packages-test packages-models packages-bench clean help FORCE
 .SECONDARY:
 
@@ -94,8 +95,8 @@ help:
 	@echo '                  load: SOAK_SECONDS=60 each'
 	@echo 'make fuzz         broken files: FUZZ_SECONDS=60 for each format'
 	@echo 'make bench        against ONNX Runtime and FastAPI (20 minutes;'
-	@echo '                  BENCH_SHORT=1: 5); bench-models, bench-server:'
-	@echo '                  one part'
+	@echo '                  BENCH_SHORT=1: 5); bench-models, bench-int8,'
+	@echo '                  bench-prune, bench-server: one part'
 	@echo 'make clean        remove build/'
 
 packages:
@@ -250,7 +251,7 @@ FUZZ_SECONDS ?= 60
 
 # What each target starts from.
 FUZZ_ONNX  = $(wildcard /usr/share/libonnx-testdata/data/*/*/model.onnx)
-FUZZ_TORCH = $(wildcard ../shared/models/fashion/*.pt)
+FUZZ_TORCH = $(wildcard ../shared/models/fashion/*.pt t/data/torch/*.pt)
 FUZZ_IMAGE = $(wildcard t/data/images/*.* t/data/fashion/*.*)
 
 fuzz: packages-test
@@ -293,9 +294,11 @@ bench-tools: all $(BENCH)
 # One after the other: two measurements at a time would be none.
 bench: packages-bench
 	@$(MAKE) bench-models
+	@$(MAKE) bench-int8
+	@$(MAKE) bench-prune
 	@$(MAKE) bench-server
 
-bench-models bench-server: bench-%: packages-bench
+bench-models bench-int8 bench-prune bench-server: bench-%: packages-bench
 	@$(MAKE) bench-tools
 	@t/models/prepare.sh '$(BUILD)'
 	@NODE_PATH='$(BUILD)/models/node/node_modules' \

@@ -364,7 +364,8 @@ typedef enum {
     INFER_SECTION_MODEL = 1,
     INFER_SECTION_SOURCE,
     INFER_SECTION_GOLDEN,
-    INFER_SECTION_CALIBRATION
+    INFER_SECTION_CALIBRATION,
+    INFER_SECTION_BASELINE
 } infer_section_kind_t;
 
 /* A part of an .infer file; data is 64-byte aligned where it is read. */
@@ -409,12 +410,27 @@ int infer_model_save(const infer_graph_t *graph, const infer_model_t *model,
     infer_error_t *err);
 
 /*
+ * Writes the .infer file that the model comes from again, with a section in
+ * place of its own of that kind, or as another one.
+ */
+int infer_model_save_section(const infer_model_t *model,
+    const infer_section_t *section, const char *path, infer_error_t *err);
+
+/*
  * Runs the golden input that lies in a model's file and holds the outputs
  * against those of whoever made the file: equal bits, but where one of both
  * has the instruction set "blas", whose floats may differ by 1e-4 of the
  * largest.  0 where they are equal, or where the file has none.
  */
 int infer_model_selftest(const infer_model_t *model, infer_error_t *err);
+
+/*
+ * Whether requests may share a batch: each input and output has the batch as
+ * its first dimension and nowhere else, and two fixed inputs give the bits
+ * together that they give alone (where the instruction set is "blas", numbers
+ * as near as above).  -1: not so, with the reason.  Runs the model.
+ */
+int infer_model_check_items(const infer_model_t *model, infer_error_t *err);
 
 /* What an .infer file was made of, and with; strings belong to the model. */
 typedef struct {
@@ -472,6 +488,15 @@ infer_session_t *infer_session_create(const infer_model_t *model,
 infer_session_t *infer_session_create_observed(const infer_model_t *model,
     size_t batch, size_t slots, infer_error_t *err);
 
+/*
+ * The same for another batch size, in the memory of a session that outlives
+ * it: a run of one of both takes inputs and outputs from the other.  Memory
+ * of its own only where that does not suffice: mostly where its batch is the
+ * larger one.
+ */
+infer_session_t *infer_session_create_within(infer_session_t *session,
+    size_t batch, infer_error_t *err);
+
 void infer_session_free(infer_session_t *session);
 
 /* Bytes of memory that the session holds: plan, arena and scratch. */
@@ -483,6 +508,14 @@ void infer_session_input_tensor(const infer_session_t *session, size_t i,
 
 /* Copies in data: row-major in the order that the model file declares. */
 void infer_session_set_input(infer_session_t *session, size_t i,
+    const void *data);
+
+/*
+ * The same for place n of the batch alone, which is what data holds.  Where
+ * the session's batch is not 1, the model is one that has passed
+ * infer_model_check_items.
+ */
+void infer_session_set_item(infer_session_t *session, size_t i, size_t n,
     const void *data);
 
 /*
@@ -651,5 +684,10 @@ double infer_peak_gflops(void);
 
 /* The same of multiply-adds of 8-bit integers, in GOP/s. */
 double infer_peak_gops(void);
+
+
+/* ---- monitoring ------------------------------------------------------- */
+
+#include "monitor/monitor.h"
 
 #endif /* INFER_H */

@@ -208,28 +208,49 @@ off_t
 ngx_http_infer_json_size(ngx_http_request_t *r)
 {
     off_t             size;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
+    ngx_uint_t        n;
     ngx_table_elt_t  *h;
 
-    static ngx_str_t  name = ngx_string("inference-header-content-length");
+    h = ngx_http_infer_find_header(r, "inference-header-content-length", &n);
+    if (h == NULL) {
+        return -1;
+    }
+
+    size = ngx_atoof(h->value.data, h->value.len);
+
+    return size == NGX_ERROR ? -2 : size;
+}
+
+
+ngx_table_elt_t *
+ngx_http_infer_find_header(ngx_http_request_t *r, const char *name,
+    ngx_uint_t *n)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *found;
+
+    *n = 0;
+    found = NULL;
+    len = ngx_strlen(name);
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (h[i].key.len != name.len
-                || ngx_strncasecmp(h[i].key.data, name.data, name.len) != 0)
+            if (h[i].key.len != len
+                || ngx_strncasecmp(h[i].key.data, (u_char *) name, len) != 0)
             {
                 continue;
             }
 
-            size = ngx_atoof(h[i].value.data, h[i].value.len);
-
-            return size == NGX_ERROR ? -2 : size;
+            if ((*n)++ == 0) {
+                found = &h[i];
+            }
         }
     }
 
-    return -1;
+    return found;
 }

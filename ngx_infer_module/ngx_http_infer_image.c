@@ -1,38 +1,41 @@
 
 /*
- * In the thread: an image becomes the input of a session; what the plain route
- * makes of one.
+ * In the thread: the call for an image, and what the model sees of it; what
+ * the plain route makes of a body.
  */
 
 
-#include "ngx_http_infer_module.h"
+#include "ngx_http_infer_tensors.h"
 
 
 static ngx_http_infer_reason_e ngx_http_infer_image_reason(
     infer_image_status_t status);
-static ngx_int_t ngx_http_infer_set_pixels(ngx_http_infer_task_t *task,
-    const infer_image_t *img, infer_session_t *session);
 
+
+ngx_int_t
+ngx_http_infer_plain_read(ngx_http_infer_task_t *task)
+{
+    return task->json ? ngx_http_infer_tfs_read(task)
+                      : ngx_http_infer_image_read(task,
+                            ngx_max(task->service->conf->top_k, 1));
+}
+
+
+/* of an image, the answer is written where it is sent */
 
 void
-ngx_http_infer_run_plain(ngx_http_infer_task_t *task)
+ngx_http_infer_plain_write(ngx_http_infer_task_t *task)
 {
     if (task->json) {
-        ngx_http_infer_tfs_run(task);
-        return;
+        ngx_http_infer_tfs_write(task);
     }
-
-    (void) ngx_http_infer_classify(task,
-                                   ngx_max(task->service->conf->top_k, 1));
 }
 
 
 ngx_int_t
-ngx_http_infer_classify(ngx_http_infer_task_t *task, size_t k)
+ngx_http_infer_image_read(ngx_http_infer_task_t *task, size_t k)
 {
-    ngx_int_t                    rc;
-    ngx_str_t                    data;
-    ngx_http_infer_workspace_t  *ws;
+    ngx_str_t  data;
 
     if (task->service->no_image) {
         ngx_http_infer_task_fail(task, NGX_HTTP_INFER_SHAPE,
@@ -44,40 +47,42 @@ ngx_http_infer_classify(ngx_http_infer_task_t *task, size_t k)
         return NGX_ERROR;
     }
 
-    ws = ngx_http_infer_get_workspace(task);
-    if (ws == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_infer_set_image(task, &data, ws->session);
-
-    if (rc == NGX_OK) {
-        ngx_http_infer_compute(task, ws->session);
-        task->ntop = infer_session_top(ws->session, 0, task->top, k);
-    }
-
-    ngx_http_infer_put_workspace(task, ws);
-
-    if (rc == NGX_OK && task->ntop == 0) {
-        ngx_http_infer_task_fail(task, NGX_HTTP_INFER_SCORES,
-                                 "the model's scores are not finite");
-        rc = NGX_ERROR;
-    }
-
-    task->batch = 1;
-    ngx_http_infer_task_finish(task);
-
-    return rc;
+    return ngx_http_infer_image_call(task, &data, k);
 }
 
 
 ngx_int_t
-ngx_http_infer_set_image(ngx_http_infer_task_t *task, ngx_str_t *data,
-    infer_session_t *session)
+ngx_http_infer_image_call(ngx_http_infer_task_t *task, ngx_str_t *data,
+    size_t k)
+{
+    ngx_http_infer_call_t  *call;
+
+    call = ngx_http_infer_create_call(task);
+
+    if (call == NULL) {
+        return NGX_ERROR;
+    }
+
+    call->batch = 1;
+    call->top = k;
+
+    if (ngx_http_infer_call_alloc(call, call->inputs, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    call->inputs[0].images[0] = *data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_infer_prepare_image(ngx_http_infer_task_t *task, ngx_str_t *data,
+    infer_image_t *prepared)
 {
     uint64_t               begin, end;
     ngx_int_t              rc;
-    infer_image_t          img, prepared;
+    infer_image_t          img;
     infer_preprocess_t    *pp;
     infer_image_status_t   status;
 
@@ -97,40 +102,20 @@ ngx_http_infer_set_image(ngx_http_infer_task_t *task, ngx_str_t *data,
     end = ngx_http_infer_now();
     task->decoding += end - begin;
 
-    if (infer_image_prepare(&img, pp, &prepared, &task->err) == 0) {
-        rc = ngx_http_infer_set_pixels(task, &prepared, session);
-        infer_image_free(&prepared);
+    rc = NGX_OK;
 
-    } else {
+    if (infer_image_prepare(&img, pp, prepared, &task->err) != 0) {
         /* a long and thin image becomes huge when its short side grows */
         task->reason = NGX_HTTP_INFER_PIXELS;
         rc = NGX_ERROR;
+
+    } else {
+        task->preprocessing += ngx_http_infer_now() - end;
     }
 
     infer_image_free(&img);
 
-    if (rc == NGX_OK) {
-        task->preprocessing += ngx_http_infer_now() - end;
-    }
-
     return rc;
-}
-
-
-static ngx_int_t
-ngx_http_infer_set_pixels(ngx_http_infer_task_t *task,
-    const infer_image_t *img, infer_session_t *session)
-{
-    if (infer_session_set_image(session, 0, img, &task->service->preprocess)
-        != 0)
-    {
-        ngx_http_infer_task_fail(task, NGX_HTTP_INFER_SHAPE,
-                                 "the image has not the size of the model's "
-                                 "input");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }
 
 

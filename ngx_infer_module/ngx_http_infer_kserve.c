@@ -19,8 +19,9 @@ typedef struct {
 } ngx_http_infer_kserve_raw_t;
 
 
-static ngx_int_t ngx_http_infer_kserve_read(ngx_http_infer_call_t *call,
-    json_t **id);
+static ngx_int_t ngx_http_infer_kserve_body(ngx_http_infer_call_t *call);
+static ngx_int_t ngx_http_infer_kserve_id(ngx_http_infer_call_t *call,
+    json_t *id);
 static ngx_int_t ngx_http_infer_kserve_image_body(ngx_http_infer_call_t *call);
 static ngx_uint_t ngx_http_infer_kserve_is_image(ngx_http_infer_task_t *task);
 static ngx_int_t ngx_http_infer_kserve_parameters(ngx_http_infer_call_t *call,
@@ -44,51 +45,24 @@ static ngx_int_t ngx_http_infer_kserve_outputs(ngx_http_infer_call_t *call,
     json_t *outputs, ngx_uint_t binary);
 static ngx_int_t ngx_http_infer_kserve_output(ngx_http_infer_call_t *call,
     json_t *object, ngx_uint_t binary);
-static void ngx_http_infer_kserve_answer(ngx_http_infer_call_t *call,
-    json_t *id);
-static ngx_int_t ngx_http_infer_kserve_write(ngx_http_infer_call_t *call,
+static ngx_int_t ngx_http_infer_kserve_tensor(ngx_http_infer_call_t *call,
     ngx_http_infer_output_t *output, ngx_http_infer_out_t *out,
     ngx_http_infer_out_t *binary);
 
 
-static const char  *ngx_http_infer_kserve_names[] = {
-    "FP32", "FP64", "FP16", "BF16", "INT8", "UINT8", "INT16", "UINT16",
-    "INT32", "UINT32", "INT64", "UINT64", "BOOL"
-};
-
-
-const char *
-ngx_http_infer_kserve_datatype(infer_dtype_t dtype)
+ngx_int_t
+ngx_http_infer_kserve_read(ngx_http_infer_task_t *task)
 {
-    return ngx_http_infer_kserve_names[dtype];
-}
-
-
-void
-ngx_http_infer_kserve_run(ngx_http_infer_task_t *task)
-{
-    json_t                 *id;
     ngx_http_infer_call_t  *call;
 
     call = ngx_http_infer_create_call(task);
-    if (call == NULL) {
-        return;
-    }
 
-    id = NULL;
-
-    if (ngx_http_infer_kserve_read(call, &id) == NGX_OK
-        && ngx_http_infer_call_run(call) == NGX_OK)
-    {
-        ngx_http_infer_kserve_answer(call, id);
-    }
-
-    json_decref(id);
+    return call ? ngx_http_infer_kserve_body(call) : NGX_ERROR;
 }
 
 
 static ngx_int_t
-ngx_http_infer_kserve_read(ngx_http_infer_call_t *call, json_t **id)
+ngx_http_infer_kserve_body(ngx_http_infer_call_t *call)
 {
     json_t                       *root;
     ngx_int_t                     rc;
@@ -143,11 +117,36 @@ ngx_http_infer_kserve_read(ngx_http_infer_call_t *call, json_t **id)
         rc = ngx_http_infer_kserve_inputs(call, &large[0].value, &raw);
     }
 
-    *id = json_incref(json_object_get(root, "id"));
+    if (rc == NGX_OK) {
+        rc = ngx_http_infer_kserve_id(call, json_object_get(root, "id"));
+    }
 
     json_decref(root);
 
     return rc;
+}
+
+
+/* to be sent back */
+
+static ngx_int_t
+ngx_http_infer_kserve_id(ngx_http_infer_call_t *call, json_t *id)
+{
+    if (id == NULL) {
+        return NGX_OK;
+    }
+
+    call->id.len = json_string_length(id);
+    call->id.data = ngx_pnalloc(call->pool, call->id.len + 1);
+
+    if (call->id.data == NULL) {
+        return ngx_http_infer_call_fail(call, NGX_HTTP_INFER_MEMORY,
+                                        "out of memory");
+    }
+
+    ngx_memcpy(call->id.data, json_string_value(id), call->id.len);
+
+    return NGX_OK;
 }
 
 
@@ -649,14 +648,17 @@ ngx_http_infer_kserve_output(ngx_http_infer_call_t *call, json_t *object,
 }
 
 
-static void
-ngx_http_infer_kserve_answer(ngx_http_infer_call_t *call, json_t *id)
+void
+ngx_http_infer_kserve_write(ngx_http_infer_task_t *task)
 {
-    off_t                 json_size;
-    size_t                i;
-    ngx_str_t             text;
-    ngx_uint_t            n;
-    ngx_http_infer_out_t  out, binary;
+    off_t                   json_size;
+    size_t                  i;
+    ngx_str_t               text;
+    ngx_uint_t              n;
+    ngx_http_infer_out_t    out, binary;
+    ngx_http_infer_call_t  *call;
+
+    call = task->call;
 
     ngx_memzero(&out, sizeof(ngx_http_infer_out_t));
     out.pool = call->pool;
@@ -669,11 +671,9 @@ ngx_http_infer_kserve_answer(ngx_http_infer_call_t *call, json_t *id)
     ngx_http_infer_out_text(&out, ",\"model_version\":");
     ngx_http_infer_out_string(&out, &text);
 
-    if (id) {
-        text.data = (u_char *) json_string_value(id);
-        text.len = json_string_length(id);
+    if (call->id.data) {
         ngx_http_infer_out_text(&out, ",\"id\":");
-        ngx_http_infer_out_string(&out, &text);
+        ngx_http_infer_out_string(&out, &call->id);
     }
 
     ngx_http_infer_out_text(&out, ",\"outputs\":[");
@@ -688,8 +688,8 @@ ngx_http_infer_kserve_answer(ngx_http_infer_call_t *call, json_t *id)
             ngx_http_infer_out_text(&out, ",");
         }
 
-        if (ngx_http_infer_kserve_write(call, &call->outputs[i], &out,
-                                        &binary)
+        if (ngx_http_infer_kserve_tensor(call, &call->outputs[i], &out,
+                                         &binary)
             != NGX_OK)
         {
             return;
@@ -712,7 +712,7 @@ ngx_http_infer_kserve_answer(ngx_http_infer_call_t *call, json_t *id)
 
 
 static ngx_int_t
-ngx_http_infer_kserve_write(ngx_http_infer_call_t *call,
+ngx_http_infer_kserve_tensor(ngx_http_infer_call_t *call,
     ngx_http_infer_output_t *output, ngx_http_infer_out_t *out,
     ngx_http_infer_out_t *binary)
 {

@@ -17,8 +17,23 @@ static json_t *ngx_http_infer_kserve_shape(infer_port_t *port,
 static const char *ngx_http_infer_kserve_platform(
     ngx_http_infer_service_t *service);
 static ngx_uint_t ngx_http_infer_kserve_open(const infer_model_t *model);
+static json_t *ngx_http_infer_kserve_batches(ngx_http_infer_stats_t *s,
+    uint64_t *count);
 static json_t *ngx_http_infer_kserve_duration(uint64_t count, uint64_t ns);
 static uint64_t ngx_http_infer_kserve_count(ngx_http_infer_histogram_t *h);
+
+
+static const char  *ngx_http_infer_kserve_names[] = {
+    "FP32", "FP64", "FP16", "BF16", "INT8", "UINT8", "INT16", "UINT16",
+    "INT32", "UINT32", "INT64", "UINT64", "BOOL"
+};
+
+
+const char *
+ngx_http_infer_kserve_datatype(infer_dtype_t dtype)
+{
+    return ngx_http_infer_kserve_names[dtype];
+}
 
 
 ngx_int_t
@@ -321,8 +336,8 @@ ngx_int_t
 ngx_http_infer_kserve_stats(ngx_http_request_t *r,
     ngx_http_infer_service_t *service)
 {
-    json_t                  *root, *models, *stats, *inference;
-    uint64_t                 ok, failed, ns;
+    json_t                  *root, *models, *stats, *inference, *batches;
+    uint64_t                 ok, failed, ns, runs;
     ngx_str_t                version;
     ngx_uint_t               i;
     ngx_http_infer_stats_t  *s;
@@ -371,6 +386,8 @@ ngx_http_infer_kserve_stats(ngx_http_request_t *r,
                                 &s->phase[NGX_HTTP_INFER_RESPOND]),
                             s->phase[NGX_HTTP_INFER_RESPOND].sum));
 
+    batches = ngx_http_infer_kserve_batches(s, &runs);
+
     stats = json_object();
     version = ngx_http_infer_version(service->endpoint);
 
@@ -381,10 +398,9 @@ ngx_http_infer_kserve_stats(ngx_http_request_t *r,
     json_object_set_new(stats, "last_inference", json_integer(s->last));
     json_object_set_new(stats, "inference_count",
                         json_integer(s->inferences));
-    json_object_set_new(stats, "execution_count",
-                        json_integer(s->inferences));
+    json_object_set_new(stats, "execution_count", json_integer(runs));
     json_object_set_new(stats, "inference_stats", inference);
-    json_object_set_new(stats, "batch_stats", json_array());
+    json_object_set_new(stats, "batch_stats", batches);
 
     root = json_object();
     models = json_array();
@@ -393,6 +409,47 @@ ngx_http_infer_kserve_stats(ngx_http_request_t *r,
     json_object_set_new(root, "model_stats", models);
 
     return ngx_http_infer_send_json(r, NGX_HTTP_OK, root);
+}
+
+
+/* *count: all of them */
+
+static json_t *
+ngx_http_infer_kserve_batches(ngx_http_infer_stats_t *s, uint64_t *count)
+{
+    json_t                 *array, *object;
+    ngx_uint_t              i;
+    ngx_http_infer_runs_t  *runs;
+
+    array = json_array();
+    *count = 0;
+
+    for (i = 0; i < NGX_HTTP_INFER_MAX_RUN; i++) {
+        runs = &s->runs[i];
+
+        if (runs->count == 0) {
+            continue;
+        }
+
+        *count += runs->count;
+
+        object = json_object();
+
+        json_object_set_new(object, "batch_size", json_integer(i + 1));
+        json_object_set_new(object, "compute_input",
+                            ngx_http_infer_kserve_duration(runs->count,
+                                                           runs->input));
+        json_object_set_new(object, "compute_infer",
+                            ngx_http_infer_kserve_duration(runs->count,
+                                                           runs->infer));
+        json_object_set_new(object, "compute_output",
+                            ngx_http_infer_kserve_duration(runs->count,
+                                                           runs->output));
+
+        json_array_append_new(array, object);
+    }
+
+    return array;
 }
 
 

@@ -9,36 +9,7 @@
  */
 
 
-#include "ngx_http_infer_module.h"
-
-
-/* the longest thing printed at once, but for labels */
-#define NGX_HTTP_INFER_LINE  256
-
-
-/* a text that grows */
-typedef struct {
-    ngx_pool_t                  *pool;
-    ngx_chain_t                 *first;
-    ngx_chain_t                **next;
-    ngx_buf_t                   *buf;
-    ngx_uint_t                   failed;
-} ngx_http_infer_text_t;
-
-
-typedef struct {
-    ngx_http_infer_main_conf_t  *imcf;
-    ngx_http_infer_endpoint_t   *ep;
-    ngx_http_infer_stats_t      *stats;
-    ngx_str_t                    labels;      /* model="..",version=".." */
-} ngx_http_infer_series_t;
-
-
-typedef struct {
-    const char                  *head;        /* HELP and TYPE */
-    void                       (*print)(ngx_http_infer_text_t *text,
-                                        ngx_http_infer_series_t *s);
-} ngx_http_infer_family_t;
+#include "ngx_http_infer_metrics.h"
 
 
 static ngx_int_t ngx_http_infer_metrics_handler(ngx_http_request_t *r);
@@ -52,6 +23,8 @@ static void ngx_http_infer_print_phases(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_phase(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s, ngx_uint_t phase);
+static void ngx_http_infer_print_batches(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_classes(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_waiting(ngx_http_infer_text_t *text,
@@ -64,8 +37,8 @@ static void ngx_http_infer_print_memory(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_info(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
-static void ngx_http_infer_print(ngx_http_infer_text_t *text, size_t extra,
-    const char *fmt, ...);
+static void ngx_http_infer_print_families(ngx_http_infer_text_t *text,
+    const ngx_http_infer_family_t *family, ngx_array_t *series);
 
 
 static const char  *ngx_http_infer_phase_names[] = {
@@ -83,15 +56,19 @@ static const ngx_http_infer_family_t  ngx_http_infer_families[] = {
       "# TYPE infer_phase_seconds histogram\n",
       ngx_http_infer_print_phases },
 
+    { "# HELP infer_batch_size Images or rows that are run at once.\n"
+      "# TYPE infer_batch_size histogram\n",
+      ngx_http_infer_print_batches },
+
     { "# HELP infer_predictions_total Answers by their class.\n"
       "# TYPE infer_predictions_total counter\n",
       ngx_http_infer_print_classes },
 
-    { "# HELP infer_requests_waiting Requests in the queue now.\n"
+    { "# HELP infer_requests_waiting Requests that wait for a thread now.\n"
       "# TYPE infer_requests_waiting gauge\n",
       ngx_http_infer_print_waiting },
 
-    { "# HELP infer_requests_running Requests given to the thread pool now.\n"
+    { "# HELP infer_requests_running Requests that threads work on now.\n"
       "# TYPE infer_requests_running gauge\n",
       ngx_http_infer_print_running },
 
@@ -107,13 +84,30 @@ static const ngx_http_infer_family_t  ngx_http_infer_families[] = {
     { "# HELP infer_model_info The model that answers; always 1.\n"
       "# TYPE infer_model_info gauge\n",
       ngx_http_infer_print_info },
+
+    { NULL, NULL }
 };
 
 
 char *
 ngx_http_infer_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_http_infer_loc_conf_t *ilcf = conf;
+
+    ngx_str_t                 *value;
     ngx_http_core_loc_conf_t  *clcf;
+
+    if (cf->args->nelts == 2) {
+        value = cf->args->elts;
+
+        if (ngx_strcmp(value[1].data, "nv") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\"", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+
+        ilcf->nv = 1;
+    }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_infer_metrics_handler;
@@ -126,11 +120,10 @@ ngx_http_infer_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_infer_metrics_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                 rc;
-    ngx_uint_t                i, n;
-    ngx_array_t              *series;
-    ngx_http_infer_text_t     text;
-    ngx_http_infer_series_t  *s;
+    ngx_int_t                   rc;
+    ngx_array_t                *series;
+    ngx_http_infer_text_t       text;
+    ngx_http_infer_loc_conf_t  *ilcf;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -147,21 +140,18 @@ ngx_http_infer_metrics_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    s = series->elts;
-
     ngx_memzero(&text, sizeof(ngx_http_infer_text_t));
 
     text.pool = r->pool;
     text.next = &text.first;
 
-    for (i = 0; i < sizeof(ngx_http_infer_families)
-                    / sizeof(ngx_http_infer_families[0]); i++)
-    {
-        ngx_http_infer_print(&text, 0, ngx_http_infer_families[i].head);
+    ngx_http_infer_print_families(&text, ngx_http_infer_families, series);
 
-        for (n = 0; n < series->nelts; n++) {
-            ngx_http_infer_families[i].print(&text, &s[n]);
-        }
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_infer_module);
+
+    if (ilcf->nv) {
+        ngx_http_infer_print_families(&text, ngx_http_infer_nv_families,
+                                      series);
     }
 
     if (text.failed) {
@@ -183,6 +173,25 @@ ngx_http_infer_metrics_handler(ngx_http_request_t *r)
     }
 
     return ngx_http_output_filter(r, text.first);
+}
+
+
+static void
+ngx_http_infer_print_families(ngx_http_infer_text_t *text,
+    const ngx_http_infer_family_t *family, ngx_array_t *series)
+{
+    ngx_uint_t                n;
+    ngx_http_infer_series_t  *s;
+
+    s = series->elts;
+
+    for ( /* void */ ; family->print; family++) {
+        ngx_http_infer_print(text, 0, family->head);
+
+        for (n = 0; n < series->nelts; n++) {
+            family->print(text, &s[n]);
+        }
+    }
 }
 
 
@@ -347,6 +356,44 @@ ngx_http_infer_print_phase(ngx_http_infer_text_t *text,
 }
 
 
+/* buckets up to 1, 2, 4, ... */
+
+static void
+ngx_http_infer_print_batches(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    uint64_t    count, sum, n;
+    ngx_uint_t  i, bound;
+
+    count = 0;
+    sum = 0;
+    bound = 1;
+
+    for (i = 1; i <= NGX_HTTP_INFER_MAX_RUN; i++) {
+        n = s->stats->runs[i - 1].count;
+
+        count += n;
+        sum += n * i;
+
+        if (i == bound) {
+            bound *= 2;
+            ngx_http_infer_print(text, s->labels.len,
+                                 "infer_batch_size_bucket{%V,le=\"%ui\"} "
+                                 "%uL\n", &s->labels, i, count);
+        }
+    }
+
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_batch_size_bucket{%V,le=\"+Inf\"} %uL\n",
+                         &s->labels, count);
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_batch_size_sum{%V} %uL\n", &s->labels, sum);
+    ngx_http_infer_print(text, s->labels.len,
+                         "infer_batch_size_count{%V} %uL\n", &s->labels,
+                         count);
+}
+
+
 /* a class that was never the answer has no series */
 
 static void
@@ -422,9 +469,7 @@ ngx_http_infer_print_info(ngx_http_infer_text_t *text,
 }
 
 
-/* extra: the length of what else may be longer than a line */
-
-static void
+void
 ngx_http_infer_print(ngx_http_infer_text_t *text, size_t extra,
     const char *fmt, ...)
 {

@@ -1,6 +1,6 @@
 
 /*
- * Models and labels at configuration time.
+ * Models at configuration time.
  *
  * A model is built, or read, in the init handler of a shared zone of its own:
  * there a failure is reported by "nginx -t", rolls a reload back, and happens
@@ -16,17 +16,19 @@
 #include <sys/mman.h>
 
 
-#define NGX_HTTP_INFER_MAX_LABELS  (16 * 1024 * 1024)
-
-
 static ngx_int_t ngx_http_infer_model_parameter(ngx_conf_t *cf,
     ngx_http_infer_endpoint_t *ep, ngx_str_t *value);
 static void ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name);
 static ngx_http_infer_model_t *ngx_http_infer_model_in_zone(ngx_conf_t *cf,
-    ngx_str_t *file, infer_load_options_t *options, ngx_str_t *shapes);
+    ngx_str_t *file, ngx_http_infer_loc_conf_t *conf);
+static size_t ngx_http_infer_model_bound(ngx_str_t *path,
+    infer_load_options_t *options, ngx_uint_t inherited, infer_error_t *err);
 static size_t ngx_http_infer_zone_size(size_t bound);
+static ngx_int_t ngx_http_infer_check_file(ngx_conf_t *cf,
+    const char *directive, ngx_str_t *path, ngx_file_info_t *fi);
 static ngx_int_t ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
-    infer_load_options_t *options, ngx_str_t *shapes, ngx_str_t *name);
+    ngx_file_info_t *fi, infer_load_options_t *options, ngx_str_t *shapes,
+    ngx_str_t *name);
 static ngx_int_t ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t ngx_http_infer_build(ngx_http_infer_model_t *model,
     ngx_shm_zone_t *zone);
@@ -34,12 +36,6 @@ static ngx_int_t ngx_http_infer_try(infer_model_t *model,
     infer_error_t *err);
 static ngx_int_t ngx_http_infer_check_service(
     ngx_http_infer_service_t *service, ngx_log_t *log);
-static ngx_int_t ngx_http_infer_check_labels(
-    ngx_http_infer_service_t *service, ngx_log_t *log);
-static ngx_int_t ngx_http_infer_read_file(ngx_conf_t *cf, ngx_str_t *path,
-    ngx_str_t *text);
-static ngx_int_t ngx_http_infer_split_lines(ngx_conf_t *cf, ngx_str_t *path,
-    ngx_str_t *text, ngx_array_t *lines);
 
 
 /* [NAME=]SHAPE ...: the text, with spaces between, names the model's zone */
@@ -121,9 +117,50 @@ ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_infer_loc_conf_t *ilcf = conf;
 
-    ngx_str_t                  *value, version;
+    ngx_str_t                   version, other;
     ngx_uint_t                  i;
     ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_infer_service_t   *service;
+    ngx_http_infer_endpoint_t  *ep;
+
+    if (ilcf->guard) {
+        return "cannot stand beside infer_guard";
+    }
+
+    ep = ngx_http_infer_add_service(cf, ilcf);
+
+    if (ep == NULL
+        || ngx_http_infer_add_location(cf, NGX_HTTP_INFER_MODELS) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    service = ilcf->services->elts;
+    version = ngx_http_infer_version(ep);
+
+    for (i = 0; service[i].endpoint != ep; i++) {
+        other = ngx_http_infer_version(service[i].endpoint);
+
+        if (ngx_http_infer_same(&service[i].endpoint->name, &ep->name)
+            && ngx_http_infer_same(&other, &version))
+        {
+            return "is duplicate: give each model of a location its own name "
+                   "or version";
+        }
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_infer_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_http_infer_endpoint_t *
+ngx_http_infer_add_service(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
+{
+    ngx_str_t                  *value;
+    ngx_uint_t                  i;
     ngx_http_infer_service_t   *service;
     ngx_http_infer_endpoint_t  *ep;
 
@@ -131,7 +168,7 @@ ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ep = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_endpoint_t));
     if (ep == NULL) {
-        return NGX_CONF_ERROR;
+        return NULL;
     }
 
     ngx_queue_init(&ep->waiting);
@@ -139,7 +176,7 @@ ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 2; i < cf->args->nelts; i++) {
         if (ngx_http_infer_model_parameter(cf, ep, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
+            return NULL;
         }
     }
 
@@ -147,38 +184,26 @@ ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ep->conf_name = cf->conf_file->file.name;
     ep->conf_line = cf->conf_file->line;
 
-    if (ilcf->services == NULL) {
-        ilcf->services = ngx_array_create(cf->pool, 1,
+    if (conf->services == NULL) {
+        conf->services = ngx_array_create(cf->pool, 1,
                                           sizeof(ngx_http_infer_service_t));
-        if (ilcf->services == NULL) {
-            return NGX_CONF_ERROR;
+        if (conf->services == NULL) {
+            return NULL;
         }
     }
 
-    version = ngx_http_infer_version(ep);
+    service = ngx_array_push(conf->services);
 
-    if (ngx_http_infer_find_service(ilcf, &ep->name, &version)) {
-        return "is duplicate: give each model of a location its own name or "
-               "version";
-    }
-
-    service = ngx_array_push(ilcf->services);
-
-    if (service == NULL || ngx_http_infer_add_stats(cf, ep) != NGX_OK
-        || ngx_http_infer_add_location(cf, NGX_HTTP_INFER_MODELS) != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
+    if (service == NULL || ngx_http_infer_add_stats(cf, ep) != NGX_OK) {
+        return NULL;
     }
 
     ngx_memzero(service, sizeof(ngx_http_infer_service_t));
 
     service->endpoint = ep;
-    service->conf = ilcf;
+    service->conf = conf;
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_infer_handler;
-
-    return NGX_CONF_OK;
+    return ep;
 }
 
 
@@ -245,7 +270,6 @@ ngx_int_t
 ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
 {
     ngx_conf_file_t             *conf_file, file;
-    infer_load_options_t         options;
     ngx_http_infer_service_t   **services;
     ngx_http_infer_endpoint_t   *ep;
 
@@ -254,14 +278,6 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
     /* a service of an "if" has the model of the location around it */
 
     if (ep->model == NULL) {
-        ngx_memzero(&options, sizeof(infer_load_options_t));
-        options.winograd_budget = service->conf->winograd_budget;
-
-        if (service->conf->shapes) {
-            options.shapes = service->conf->shapes->elts;
-            options.n_shapes = service->conf->shapes->nelts;
-        }
-
         conf_file = cf->conf_file;
 
         file = *conf_file;
@@ -269,8 +285,8 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
         file.line = ep->conf_line;
 
         cf->conf_file = &file;
-        ep->model = ngx_http_infer_model_in_zone(cf, &ep->file, &options,
-                                                 &service->conf->shape_text);
+        ep->model = ngx_http_infer_model_in_zone(cf, &ep->file,
+                                                 service->conf);
         cf->conf_file = conf_file;
 
         if (ep->model == NULL) {
@@ -293,28 +309,47 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
 
 static ngx_http_infer_model_t *
 ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
-    infer_load_options_t *options, ngx_str_t *shapes)
+    ngx_http_infer_loc_conf_t *conf)
 {
     size_t                   bound;
     ngx_str_t                path, name;
+    const char              *directive;
     infer_error_t            err;
+    ngx_file_info_t          fi;
     ngx_shm_zone_t          *zone;
     ngx_pool_cleanup_t      *cln;
+    infer_load_options_t     options;
     ngx_http_infer_model_t  *model;
 
+    ngx_memzero(&options, sizeof(infer_load_options_t));
+    options.winograd_budget = conf->winograd_budget;
+
+    if (conf->shapes) {
+        options.shapes = conf->shapes->elts;
+        options.n_shapes = conf->shapes->nelts;
+    }
+
     path = *file;
+    directive = conf->guard ? "infer_guard" : "infer_model";
 
     if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK
-        || ngx_http_infer_zone_name(cf, &path, options, shapes, &name)
-           != NGX_OK)
+        || ngx_http_infer_check_file(cf, directive, &path, &fi) != NGX_OK)
     {
         return NULL;
     }
 
-    bound = infer_model_bound((char *) path.data, options, &err);
-
+    bound = ngx_http_infer_model_bound(&path, &options,
+                                       conf->inherited_shapes, &err);
     if (bound == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "infer_model: %s", err.text);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s: %s", directive,
+                           err.text);
+        return NULL;
+    }
+
+    if (ngx_http_infer_zone_name(cf, &path, &fi, &options, &conf->shape_text,
+                                 &name)
+        != NGX_OK)
+    {
         return NULL;
     }
 
@@ -335,7 +370,7 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
     }
 
     model->path = path;
-    model->options = *options;
+    model->options = options;
     model->size = bound;
 
     if (ngx_array_init(&model->services, cf->pool, 1,
@@ -361,6 +396,37 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
 
 
 /*
+ * A shape that stands around the location is for the models that leave theirs
+ * open: those that refuse it are as their files say.
+ */
+
+static size_t
+ngx_http_infer_model_bound(ngx_str_t *path, infer_load_options_t *options,
+    ngx_uint_t inherited, infer_error_t *err)
+{
+    size_t                bound;
+    infer_error_t         other;
+    infer_load_options_t  plain;
+
+    bound = infer_model_bound((char *) path->data, options, err);
+
+    if (bound == 0 && inherited && options->n_shapes) {
+        plain = *options;
+        plain.shapes = NULL;
+        plain.n_shapes = 0;
+
+        bound = infer_model_bound((char *) path->data, &plain, &other);
+
+        if (bound) {
+            *options = plain;
+        }
+    }
+
+    return bound;
+}
+
+
+/*
  * Besides its pages a zone holds nginx's slab header and page table.  The
  * zone is committed page by page as it is written, so that slack is free.
  */
@@ -378,23 +444,36 @@ ngx_http_infer_zone_size(size_t bound)
 
 
 static ngx_int_t
-ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
-    infer_load_options_t *options, ngx_str_t *shapes, ngx_str_t *name)
+ngx_http_infer_check_file(ngx_conf_t *cf, const char *directive,
+    ngx_str_t *path, ngx_file_info_t *fi)
 {
-    size_t           len;
-    ngx_file_info_t  fi;
-
-    if (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR) {
+    if (ngx_file_info(path->data, fi) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "infer_model: " ngx_file_info_n " \"%V\" failed",
+                           "%s: " ngx_file_info_n " \"%V\" failed",
+                           directive, path);
+        return NGX_ERROR;
+    }
+
+    if (!ngx_is_file(fi)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%s: \"%V\" is not a regular file", directive,
                            path);
         return NGX_ERROR;
     }
 
-    if (!ngx_is_file(&fi)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "infer_model: \"%V\" is not a regular file", path);
-        return NGX_ERROR;
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path, ngx_file_info_t *fi,
+    infer_load_options_t *options, ngx_str_t *shapes, ngx_str_t *name)
+{
+    size_t     len;
+    ngx_str_t  none = ngx_null_string;
+
+    if (options->n_shapes == 0) {
+        shapes = &none;
     }
 
     len = sizeof("infer::::.::") - 1 + path->len + 5 * NGX_INT64_LEN
@@ -406,9 +485,9 @@ ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
     }
 
     name->len = ngx_sprintf(name->data, "infer:%V:%uL:%O:%T.%09uL:%uz:%V", path,
-                            (uint64_t) ngx_file_uniq(&fi), ngx_file_size(&fi),
-                            ngx_file_mtime(&fi),
-                            (uint64_t) fi.st_mtim.tv_nsec,
+                            (uint64_t) ngx_file_uniq(fi), ngx_file_size(fi),
+                            ngx_file_mtime(fi),
+                            (uint64_t) fi->st_mtim.tv_nsec,
                             options->winograd_budget, shapes)
                 - name->data;
 
@@ -431,6 +510,10 @@ ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data)
         model->model = old->model;
 
     } else if (ngx_http_infer_build(model, zone) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_infer_check_batch(model, old, zone->shm.log) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -518,8 +601,8 @@ ngx_http_infer_try(infer_model_t *model, infer_error_t *err)
 
 
 /*
- * A model that is no image classifier is served all the same, for tensors; one
- * that is must go with the settings of the location.
+ * A model that is no image classifier is served all the same, for tensors, but
+ * guards nothing; one that is must go with the settings of the location.
  */
 
 static ngx_int_t
@@ -539,6 +622,13 @@ ngx_http_infer_check_service(ngx_http_infer_service_t *service,
     settings = service->conf->settings;
 
     if (infer_model_preprocess(model, pp, &err) != 0) {
+
+        if (service->conf->guard) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0, "infer_guard \"%V\": %s",
+                          &service->endpoint->model->path, err.text);
+            return NGX_ERROR;
+        }
+
         len = ngx_strlen(err.text) + 1;
 
         service->no_image = ngx_pnalloc(service->conf->services->pool, len);
@@ -573,223 +663,4 @@ failed:
                   &service->endpoint->model->path, err.text);
 
     return NGX_ERROR;
-}
-
-
-/*
- * infer_labels is for those models of a location that have as many classes;
- * there must be one.
- */
-
-static ngx_int_t
-ngx_http_infer_check_labels(ngx_http_infer_service_t *service, ngx_log_t *log)
-{
-    size_t                      classes, i;
-    ngx_str_t                   label, *path;
-    ngx_http_infer_loc_conf_t  *conf;
-
-    conf = service->conf;
-    path = &service->endpoint->model->path;
-    classes = infer_model_classes(service->endpoint->model->model);
-
-    conf->nchecked++;
-
-    if (conf->labels && conf->labels->nelts == classes) {
-        service->labels = conf->labels;
-        conf->nlabelled++;
-    }
-
-    if (conf->labels && conf->nlabelled == 0
-        && conf->nchecked == conf->services->nelts)
-    {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "infer_model \"%V\": the model has %uz classes, "
-                      "but infer_labels names %ui",
-                      path, classes, conf->labels->nelts);
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < classes; i++) {
-        label = ngx_http_infer_label(service, i);
-
-        if (ngx_http_infer_text_valid(&label) != NGX_OK) {
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "infer_model \"%V\": the label of class %uz is not "
-                          "plain UTF-8", path, i);
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-ngx_str_t
-ngx_http_infer_label(ngx_http_infer_service_t *service, size_t class_id)
-{
-    ngx_str_t    label, *line;
-    const char  *text;
-
-    ngx_str_null(&label);
-
-    if (service->labels) {
-
-        if (class_id < service->labels->nelts) {
-            line = service->labels->elts;
-            label = line[class_id];
-        }
-
-    } else {
-        text = infer_model_label(service->endpoint->model->model, class_id);
-
-        if (text) {
-            label.data = (u_char *) text;
-            label.len = ngx_strlen(text);
-        }
-    }
-
-    return label;
-}
-
-
-ngx_array_t *
-ngx_http_infer_read_labels(ngx_conf_t *cf, ngx_str_t *file)
-{
-    ngx_str_t     path, text;
-    ngx_array_t  *labels;
-
-    path = *file;
-
-    if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK
-        || ngx_http_infer_read_file(cf, &path, &text) != NGX_OK)
-    {
-        return NULL;
-    }
-
-    labels = ngx_array_create(cf->pool, 16, sizeof(ngx_str_t));
-
-    if (labels == NULL
-        || ngx_http_infer_split_lines(cf, &path, &text, labels) != NGX_OK)
-    {
-        return NULL;
-    }
-
-    return labels;
-}
-
-
-static ngx_int_t
-ngx_http_infer_read_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *text)
-{
-    off_t            size;
-    ssize_t          n;
-    ngx_file_t       file;
-    ngx_file_info_t  fi;
-
-    ngx_memzero(&file, sizeof(ngx_file_t));
-
-    file.name = *path;
-    file.log = cf->log;
-
-    /* nonblocking: a FIFO must not stop the configuration test */
-
-    file.fd = ngx_open_file(path->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
-                            NGX_FILE_OPEN, 0);
-    if (file.fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "infer_labels: " ngx_open_file_n " \"%V\" failed",
-                           path);
-        return NGX_ERROR;
-    }
-
-    if (ngx_fd_info(file.fd, &fi) == NGX_FILE_ERROR || !ngx_is_file(&fi)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "infer_labels: \"%V\" is not a regular file",
-                           path);
-        goto failed;
-    }
-
-    size = ngx_file_size(&fi);
-
-    if (size > NGX_HTTP_INFER_MAX_LABELS) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "infer_labels: \"%V\" is larger than %d bytes",
-                           path, NGX_HTTP_INFER_MAX_LABELS);
-        goto failed;
-    }
-
-    text->data = ngx_pnalloc(cf->pool, size + 1);
-    if (text->data == NULL) {
-        goto failed;
-    }
-
-    n = ngx_read_file(&file, text->data, size, 0);
-
-    if (n == NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "infer_labels: " ngx_read_file_n " \"%V\" failed",
-                           path);
-        goto failed;
-    }
-
-    text->len = n;
-
-    (void) ngx_close_file(file.fd);
-
-    return NGX_OK;
-
-failed:
-
-    (void) ngx_close_file(file.fd);
-
-    return NGX_ERROR;
-}
-
-
-/* "\r\n" and "\n" end a line; a UTF-8 byte order mark is no label */
-
-static ngx_int_t
-ngx_http_infer_split_lines(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *text,
-    ngx_array_t *lines)
-{
-    u_char     *p, *eol, *last;
-    ngx_str_t  *line;
-
-    p = text->data;
-    last = p + text->len;
-
-    if (text->len >= 3 && ngx_memcmp(p, "\xef\xbb\xbf", 3) == 0) {
-        p += 3;
-    }
-
-    while (p < last) {
-
-        eol = ngx_strlchr(p, last, '\n');
-        if (eol == NULL) {
-            eol = last;
-        }
-
-        line = ngx_array_push(lines);
-        if (line == NULL) {
-            return NGX_ERROR;
-        }
-
-        line->data = p;
-        line->len = eol - p;
-
-        if (line->len && line->data[line->len - 1] == '\r') {
-            line->len--;
-        }
-
-        if (ngx_http_infer_text_valid(line) != NGX_OK) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "infer_labels: line %ui of \"%V\" is not "
-                               "plain UTF-8", lines->nelts, path);
-            return NGX_ERROR;
-        }
-
-        p = eol + 1;
-    }
-
-    return NGX_OK;
 }

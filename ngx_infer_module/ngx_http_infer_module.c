@@ -10,6 +10,7 @@
 static ngx_int_t ngx_http_infer_read_body(ngx_http_request_t *r);
 static void ngx_http_infer_body_handler(ngx_http_request_t *r);
 
+static ngx_int_t ngx_http_infer_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_infer_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_infer_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -18,14 +19,16 @@ static ngx_int_t ngx_http_infer_copy_services(ngx_conf_t *cf,
     ngx_http_infer_loc_conf_t *conf, ngx_http_infer_loc_conf_t *prev);
 static char *ngx_http_infer_init_location(ngx_conf_t *cf,
     ngx_http_infer_loc_conf_t *conf);
-static ngx_http_infer_pool_t *ngx_http_infer_add_pool(ngx_conf_t *cf,
-    ngx_thread_pool_t *tp);
 static char *ngx_http_infer_labels(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_infer_preprocess(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_infer_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_infer_batch(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_infer_check_batch_size(ngx_conf_t *cf,
+    ngx_http_infer_loc_conf_t *conf);
 
 
 static ngx_conf_num_bounds_t  ngx_http_infer_top_k_bounds = {
@@ -48,6 +51,13 @@ static ngx_conf_num_bounds_t  ngx_http_infer_threads_bounds = {
 };
 
 
+static ngx_conf_enum_t  ngx_http_infer_guard_failures[] = {
+    { ngx_string("refuse"), NGX_HTTP_INFER_REFUSE },
+    { ngx_string("pass"), NGX_HTTP_INFER_PASS },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_http_infer_commands[] = {
 
     { ngx_string("infer_model"),
@@ -56,6 +66,20 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("infer_guard"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_infer_guard,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("infer_guard_failure"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, guard_failure),
+      &ngx_http_infer_guard_failures },
 
     { ngx_string("infer_labels"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -134,8 +158,15 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       offsetof(ngx_http_infer_loc_conf_t, max_batch),
       &ngx_http_infer_max_batch_bounds },
 
+    { ngx_string("infer_batch"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_infer_batch,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("infer_metrics"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_infer_metrics,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -168,7 +199,7 @@ static ngx_command_t  ngx_http_infer_commands[] = {
 
 static ngx_http_module_t  ngx_http_infer_module_ctx = {
     ngx_http_infer_add_variables,          /* preconfiguration */
-    ngx_http_infer_add_named_locations,    /* postconfiguration */
+    ngx_http_infer_postconfiguration,      /* postconfiguration */
 
     ngx_http_infer_create_main_conf,       /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -211,13 +242,7 @@ ngx_http_infer_handler(ngx_http_request_t *r)
     rc = ngx_http_infer_find_route(r, &route, &service);
 
     if (rc == NGX_OK) {
-        ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL,
-                                    &service->endpoint->name);
-
-        if (service->endpoint->version.len) {
-            ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL_VERSION,
-                                        &service->endpoint->version);
-        }
+        ngx_http_infer_set_model_variables(r, service->endpoint);
     }
 
     if (r->internal && r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
@@ -249,7 +274,7 @@ ngx_http_infer_handler(ngx_http_request_t *r)
                                          "method not allowed");
     }
 
-    if (r->method == NGX_HTTP_POST && route->run) {
+    if (r->method == NGX_HTTP_POST && route->read) {
         return ngx_http_infer_read_body(r);
     }
 
@@ -320,6 +345,17 @@ ngx_http_infer_body_handler(ngx_http_request_t *r)
 }
 
 
+static ngx_int_t
+ngx_http_infer_postconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_infer_add_named_locations(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_infer_add_guard_handler(cf);
+}
+
+
 static void *
 ngx_http_infer_create_main_conf(ngx_conf_t *cf)
 {
@@ -334,6 +370,7 @@ ngx_http_infer_create_main_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     imcf->workers = NULL;
+     *     imcf->guards = 0;
      */
 
     if (ngx_array_init(&imcf->named, cf->pool, 4,
@@ -382,15 +419,19 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->services = NULL;
+     *     conf->guard = 0;
      *     conf->nchecked = 0;
      *     conf->nlabelled = 0;
      *     conf->pool = NULL;
      *     conf->error_pages = NULL;
+     *     conf->nv = 0;
      *     conf->shape_text = { 0, NULL };
+     *     conf->inherited_shapes = 0;
      */
 
     conf->labels = NGX_CONF_UNSET_PTR;
     conf->settings = NGX_CONF_UNSET_PTR;
+    conf->guard_failure = NGX_CONF_UNSET_UINT;
     conf->top_k = NGX_CONF_UNSET_UINT;
     conf->winograd_budget = NGX_CONF_UNSET_SIZE;
     conf->shapes = NGX_CONF_UNSET_PTR;
@@ -399,6 +440,8 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     conf->max_pixels = NGX_CONF_UNSET_SIZE;
     conf->queue = NGX_CONF_UNSET_UINT;
     conf->max_batch = NGX_CONF_UNSET_UINT;
+    conf->batch_size = NGX_CONF_UNSET_UINT;
+    conf->batch_delay = NGX_CONF_UNSET_MSEC;
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->ignore_client_abort = NGX_CONF_UNSET;
 
@@ -416,9 +459,12 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_ptr_value(conf->labels, prev->labels, NULL);
     ngx_conf_merge_ptr_value(conf->settings, prev->settings, NULL);
+    ngx_conf_merge_uint_value(conf->guard_failure, prev->guard_failure,
+                              NGX_HTTP_INFER_REFUSE);
     ngx_conf_merge_uint_value(conf->top_k, prev->top_k, 0);
     ngx_conf_merge_size_value(conf->winograd_budget, prev->winograd_budget,
                               INFER_WINOGRAD_BUDGET);
+    conf->inherited_shapes = (conf->shapes == NGX_CONF_UNSET_PTR);
     ngx_conf_merge_ptr_value(conf->shapes, prev->shapes, NULL);
     ngx_conf_merge_str_value(conf->shape_text, prev->shape_text, "");
     ngx_conf_merge_ptr_value(conf->thread_pool, prev->thread_pool, NULL);
@@ -426,21 +472,31 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->max_pixels, prev->max_pixels, 25000000);
     ngx_conf_merge_uint_value(conf->queue, prev->queue, 8);
     ngx_conf_merge_uint_value(conf->max_batch, prev->max_batch, 32);
+    ngx_conf_merge_uint_value(conf->batch_size, prev->batch_size, 1);
+    ngx_conf_merge_msec_value(conf->batch_delay, prev->batch_delay, 0);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
     ngx_conf_merge_value(conf->ignore_client_abort,
                          prev->ignore_client_abort, 0);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->noname && conf->services == NULL && prev->services) {
-
-        /* "if" and "limit_except" inside of an endpoint */
+    if (conf->services == NULL && prev->services
+        && (clcf->noname || prev->guard))
+    {
+        /*
+         * "if" and "limit_except" inside of an endpoint; and nobody gets
+         * around a guard by a location inside of its own
+         */
 
         if (ngx_http_infer_copy_services(cf, conf, prev) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
 
-        clcf->handler = ngx_http_infer_handler;
+        conf->guard = prev->guard;
+
+        if (!conf->guard) {
+            clcf->handler = ngx_http_infer_handler;
+        }
     }
 
     if (conf->services) {
@@ -502,49 +558,28 @@ ngx_http_infer_init_location(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_infer_check_batch_size(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     service = conf->services->elts;
 
     for (i = 0; i < conf->services->nelts; i++) {
         if (ngx_http_infer_add_model(cf, &service[i]) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
+
+        ngx_http_infer_init_lane(cf, &service[i]);
     }
 
-    if (ngx_http_infer_add_error_page(cf, conf, clcf) != NGX_OK) {
+    if (conf->guard) {
+        conf->error_pages = clcf->error_pages;
+
+    } else if (ngx_http_infer_add_error_page(cf, conf, clcf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_http_infer_pool_t *
-ngx_http_infer_add_pool(ngx_conf_t *cf, ngx_thread_pool_t *tp)
-{
-    ngx_uint_t                   i;
-    ngx_http_infer_pool_t       *pool, **pools;
-    ngx_http_infer_main_conf_t  *imcf;
-
-    imcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_infer_module);
-    pools = imcf->pools.elts;
-
-    for (i = 0; i < imcf->pools.nelts; i++) {
-        if (pools[i]->thread_pool == tp) {
-            return pools[i];
-        }
-    }
-
-    pools = ngx_array_push(&imcf->pools);
-    pool = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_pool_t));
-
-    if (pools == NULL || pool == NULL) {
-        return NULL;
-    }
-
-    pool->thread_pool = tp;
-    *pools = pool;
-
-    return pool;
 }
 
 
@@ -640,4 +675,89 @@ ngx_http_infer_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* off | size=N [delay=TIME] */
+
+static char *
+ngx_http_infer_batch(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_infer_loc_conf_t *ilcf = conf;
+
+    ngx_int_t   size;
+    ngx_str_t  *value, delay;
+
+    if (ilcf->batch_size != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    ilcf->batch_size = 1;
+    ilcf->batch_delay = 0;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    size = ngx_strncmp(value[1].data, "size=", 5) == 0
+           ? ngx_atoi(value[1].data + 5, value[1].len - 5) : NGX_ERROR;
+
+    if (size < 2 || size > NGX_HTTP_INFER_MAX_RUN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "infer_batch: \"%V\" is neither \"off\" nor "
+                           "\"size=\" with a number from 2 to %d",
+                           &value[1], NGX_HTTP_INFER_MAX_RUN);
+        return NGX_CONF_ERROR;
+    }
+
+    ilcf->batch_size = size;
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    delay.data = value[2].data + 6;
+    delay.len = value[2].len - 6;
+
+    if (ngx_strncmp(value[2].data, "delay=", 6) == 0 && delay.len) {
+        ilcf->batch_delay = ngx_parse_time(&delay, 0);
+
+        if (ilcf->batch_delay != (ngx_msec_t) NGX_ERROR) {
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "infer_batch: \"%V\" is not \"delay=\" with a time",
+                       &value[2]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* what no batch can ever be is a mistake */
+
+static ngx_int_t
+ngx_http_infer_check_batch_size(ngx_conf_t *cf,
+    ngx_http_infer_loc_conf_t *conf)
+{
+    if (conf->batch_size > conf->max_batch) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "infer_batch: size=%ui is more than the %ui of "
+                           "infer_max_batch", conf->batch_size,
+                           conf->max_batch);
+        return NGX_ERROR;
+    }
+
+    if (conf->batch_size > conf->queue) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "infer_batch: size=%ui is more than the %ui "
+                           "requests that infer_queue lets run",
+                           conf->batch_size, conf->queue);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }

@@ -3,16 +3,20 @@
  * ngx_http_infer_module: a neural network as the content of a location.
  *
  * The master builds every model in a shared zone of its own before it forks
- * (model.c).  A request's URI says what is asked of which model (routes.c);
- * its body is read by nginx (body.c); a task then holds all that the
- * computation needs and is given to a thread pool (task.c), so that a request
- * may end at any moment without waiting for its thread.  Back on the event
- * loop the answer is written (response.c) and the variables are set
+ * (model.c, labels.c).  A request's URI says what is asked of which model
+ * (routes.c); its body is read by nginx (body.c); a task then holds all that
+ * the computation needs (task.c), so that a request may end at any moment
+ * without waiting for its thread.  Tasks wait in the lane of their model until
+ * a thread of its pool takes one, or a batch of them (lane.c).  Back on the
+ * event loop the answer is written (response.c) and the variables are set
  * (variables.c).  Idle threads may help with a computation (threads.c).
+ * infer_guard does the same in an earlier phase, and then the request goes on
+ * (guard.c, guard_image.c).
  *
- * In the thread an image is classified (image.c), or tensors are read from the
- * body, run and written (tensors.c) as a protocol wants them (kserve.c,
- * tfserving.c, torchserve.c), in JSON (json.c) or binary.
+ * In the thread what a task asks for is read from its body into a call
+ * (tensors.c), an image (image.c) or tensors as a protocol has them (kserve.c,
+ * tfserving.c, torchserve.c), in JSON (json.c, numbers.c, out.c) or binary; the
+ * items of all calls are run together (batch.c), and each answer is written.
  */
 
 #ifndef _NGX_HTTP_INFER_MODULE_H_INCLUDED_
@@ -41,6 +45,7 @@
 typedef struct ngx_http_infer_loc_conf_s   ngx_http_infer_loc_conf_t;
 typedef struct ngx_http_infer_ctx_s        ngx_http_infer_ctx_t;
 typedef struct ngx_http_infer_task_s       ngx_http_infer_task_t;
+typedef struct ngx_http_infer_call_s       ngx_http_infer_call_t;
 typedef struct ngx_http_infer_workspace_s  ngx_http_infer_workspace_t;
 typedef struct ngx_http_infer_crew_s       ngx_http_infer_crew_t;
 typedef struct ngx_http_infer_route_s      ngx_http_infer_route_t;
@@ -107,6 +112,19 @@ typedef struct {
 #define NGX_HTTP_INFER_CLASSES      1024
 
 
+/* items that run at once, at most: infer_batch */
+#define NGX_HTTP_INFER_MAX_RUN      256
+
+
+/* in shared memory: runs with the same number of items */
+typedef struct {
+    ngx_atomic_t                 count;
+    ngx_atomic_t                 input;       /* nanoseconds */
+    ngx_atomic_t                 infer;
+    ngx_atomic_t                 output;
+} ngx_http_infer_runs_t;
+
+
 /* in shared memory: what has happened to a model under its name */
 typedef struct {
     ngx_atomic_t                 outcome[NGX_HTTP_INFER_REASONS];
@@ -114,16 +132,20 @@ typedef struct {
     ngx_atomic_t                 inferences;  /* images or rows of a batch */
     ngx_atomic_t                 last;        /* Unix time, milliseconds */
     ngx_http_infer_load_t        load[NGX_HTTP_INFER_MAX_WORKERS];
+    ngx_http_infer_runs_t        runs[NGX_HTTP_INFER_MAX_RUN];
 
     /* answers by class; the last counts all classes from its own on */
     ngx_atomic_t                 class[NGX_HTTP_INFER_CLASSES];
 } ngx_http_infer_stats_t;
 
 
-/* a session that no task uses */
+/*
+ * What a thread runs a model with: session[n] is for n + 1 items, the last one
+ * has the memory of all; NULL: not needed yet.
+ */
 struct ngx_http_infer_workspace_s {
-    infer_session_t             *session;
     ngx_http_infer_workspace_t  *next;
+    infer_session_t             *session[1];
 };
 
 
@@ -135,20 +157,41 @@ typedef struct {
     infer_model_t               *model;       /* in the zone, read-only */
     ngx_array_t                  services;    /* ngx_http_infer_service_t * */
     ngx_uint_t                   threads;     /* the most of a location */
+    ngx_uint_t                   batch;       /* the same of infer_batch */
 
-    /* of this worker: idle sessions, the last used first */
+    /* of this worker: idle ones, the last used first */
     ngx_atomic_t                 lock;
     ngx_http_infer_workspace_t  *idle;
 } ngx_http_infer_model_t;
 
 
-/* a thread pool that has locations */
+/* a thread pool that has locations; all else is of this worker */
 typedef struct {
     ngx_thread_pool_t           *thread_pool;
 
-    /* of this worker: tasks posted that no thread has begun with */
+    /* batches posted that no thread has begun with */
     ngx_atomic_t                 waiting;
+
+    ngx_thread_mutex_t           mutex;
+    ngx_queue_t                  lanes;       /* those with tickets */
+    uint64_t                     clock;       /* see lane.c */
 } ngx_http_infer_pool_t;
+
+
+/* tasks of a service that no thread has begun with, in order: see lane.c */
+typedef struct {
+    ngx_http_infer_pool_t       *pool;
+    ngx_uint_t                   size;        /* of a batch; 1: off */
+    ngx_msec_t                   delay;
+
+    ngx_queue_t                  queue;       /* in lanes of the pool */
+    ngx_queue_t                  tasks;       /* ngx_http_infer_task_t */
+    ngx_uint_t                   ntasks;
+    ngx_uint_t                   tickets;     /* batches that may begin */
+    uint64_t                     clock;
+    uint64_t                     cost;
+    ngx_event_t                  timer;       /* delay */
+} ngx_http_infer_lane_t;
 
 
 /* what infer_model makes of a location, and who is in it (in this worker) */
@@ -165,7 +208,7 @@ typedef struct {
 
     ngx_queue_t                  waiting;     /* ngx_http_infer_ctx_t */
     ngx_uint_t                   nwaiting;
-    ngx_uint_t                   nrunning;    /* tasks given to the pool */
+    ngx_uint_t                   ntasks;      /* in lanes or with threads */
 } ngx_http_infer_endpoint_t;
 
 
@@ -199,6 +242,7 @@ typedef struct {
     ngx_array_t                  pools;       /* ngx_http_infer_pool_t * */
     ngx_array_t                  endpoints;   /* ngx_http_infer_endpoint_t * */
     ngx_array_t                  locations;   /* ngx_http_infer_location_t */
+    ngx_uint_t                   guards;      /* there are some */
     ngx_shm_zone_t              *workers;     /* see stats.c */
 } ngx_http_infer_main_conf_t;
 
@@ -207,18 +251,26 @@ typedef struct {
 typedef struct {
     ngx_http_infer_endpoint_t   *endpoint;
     ngx_http_infer_loc_conf_t   *conf;        /* of the location */
-    ngx_array_t                 *labels;      /* ngx_str_t; NULL: the model's */
+    ngx_array_t                 *labels;      /* ngx_str_t; NULL: model's */
 
     /* the model's preprocessing with the location's settings, and checked */
     infer_preprocess_t           preprocess;
     u_char                      *no_image;    /* why it takes no images, or
                                                  NULL */
+    ngx_http_infer_lane_t        lane;
 } ngx_http_infer_service_t;
+
+
+/* infer_guard_failure */
+#define NGX_HTTP_INFER_REFUSE  0
+#define NGX_HTTP_INFER_PASS    1
 
 
 struct ngx_http_infer_loc_conf_s {
     ngx_array_t                 *services;    /* ngx_http_infer_service_t;
                                                  NULL: not ours */
+    ngx_uint_t                   guard;       /* the one is infer_guard's */
+    ngx_uint_t                   guard_failure;
     ngx_uint_t                   nchecked;    /* services that have a model */
     ngx_uint_t                   nlabelled;   /* those that labels fit */
     ngx_array_t                 *labels;      /* ngx_str_t; NULL: no file */
@@ -227,6 +279,7 @@ struct ngx_http_infer_loc_conf_s {
     size_t                       winograd_budget;
     ngx_array_t                 *shapes;      /* infer_input_shape_t */
     ngx_str_t                    shape_text;  /* as it is written */
+    ngx_uint_t                   inherited_shapes;
     ngx_thread_pool_t           *thread_pool;
     ngx_http_infer_pool_t       *pool;        /* of thread_pool */
     ngx_uint_t                   threads;
@@ -235,8 +288,11 @@ struct ngx_http_infer_loc_conf_s {
     ngx_msec_t                   timeout;
     ngx_flag_t                   ignore_client_abort;
     ngx_uint_t                   max_batch;
+    ngx_uint_t                   batch_size;  /* 1: off */
+    ngx_msec_t                   batch_delay;
     ngx_array_t                 *error_pages; /* ngx_http_err_page_t; the
                                                  user's */
+    ngx_uint_t                   nv;          /* infer_metrics nv */
 };
 
 
@@ -246,7 +302,7 @@ struct ngx_http_infer_loc_conf_s {
  * handler frees the task.
  */
 struct ngx_http_infer_task_s {
-    ngx_thread_task_t            thread;
+    ngx_queue_t                  queue;       /* in its lane, then its batch */
     ngx_http_infer_service_t    *service;
     const ngx_http_infer_route_t
                                 *route;
@@ -277,6 +333,8 @@ struct ngx_http_infer_task_s {
     off_t                        json_size;
     ngx_uint_t                   json;        /* application/json */
 
+    ngx_http_infer_call_t       *call;        /* once it is read */
+
     /* the outcome: classes or an answer, or another reason and err */
     ngx_http_infer_reason_e      reason;
     infer_error_t                err;
@@ -291,9 +349,10 @@ struct ngx_http_infer_task_s {
     /* nanoseconds that images or tensors of the request took; 0: none */
     uint64_t                     decoding;
     uint64_t                     preprocessing;
+    uint64_t                     running;
 
     /* nanoseconds, monotonic, as if all were decoded, then preprocessed, then
-       run; 0: it did not come that far */
+       run, without a pause; 0: it did not come that far */
     uint64_t                     started;
     uint64_t                     decoded;
     uint64_t                     preprocessed;
@@ -310,6 +369,7 @@ struct ngx_http_infer_ctx_s {
     ngx_http_infer_service_t    *service;
     const ngx_http_infer_route_t
                                 *route;
+    ngx_http_infer_endpoint_t   *guard;       /* NULL: of no guard */
     ngx_event_t                  timer;       /* infer_timeout */
     uint64_t                     arrived;     /* nanoseconds, monotonic */
     uint64_t                     admitted;
@@ -330,6 +390,7 @@ typedef enum {
     NGX_HTTP_INFER_TIME,
     NGX_HTTP_INFER_QUEUE_TIME,
     NGX_HTTP_INFER_ERROR,
+    NGX_HTTP_INFER_STATUS_CODE,
     NGX_HTTP_INFER_VARIABLES
 } ngx_http_infer_variable_e;
 
@@ -346,6 +407,13 @@ ngx_int_t ngx_http_infer_handler(ngx_http_request_t *r);
 /* infer_model */
 char *ngx_http_infer_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+/*
+ * What infer_model and infer_guard name, as another service of the location.
+ * NULL on error.
+ */
+ngx_http_infer_endpoint_t *ngx_http_infer_add_service(ngx_conf_t *cf,
+    ngx_http_infer_loc_conf_t *conf);
+
 /* infer_input_shape */
 char *ngx_http_infer_input_shape(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -357,12 +425,40 @@ char *ngx_http_infer_input_shape(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_infer_add_model(ngx_conf_t *cf,
     ngx_http_infer_service_t *service);
 
+
+/* labels.c; errors are logged in full */
+
 /* A label for each line of a file.  NULL on error. */
 ngx_array_t *ngx_http_infer_read_labels(ngx_conf_t *cf, ngx_str_t *file);
+
+/*
+ * infer_labels is for those models of a location that have as many classes;
+ * there must be one.  Called once for each service of a location.
+ */
+ngx_int_t ngx_http_infer_check_labels(ngx_http_infer_service_t *service,
+    ngx_log_t *log);
 
 /* The label of a class; len 0 where it has none. */
 ngx_str_t ngx_http_infer_label(ngx_http_infer_service_t *service,
     size_t class_id);
+
+
+/* guard.c, guard_image.c */
+
+/* infer_guard */
+char *ngx_http_infer_guard(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Postconfiguration. */
+ngx_int_t ngx_http_infer_add_guard_handler(ngx_conf_t *cf);
+
+/*
+ * Finalizes the request, or lets it go on where NGX_DECLINED says that a guard
+ * is done with it.
+ */
+void ngx_http_infer_finalize(ngx_http_request_t *r, ngx_int_t rc);
+
+/* In the thread: classifies the one image of the body. */
+ngx_int_t ngx_http_infer_guard_read(ngx_http_infer_task_t *task);
 
 
 /* error_page.c */
@@ -383,12 +479,17 @@ struct ngx_http_infer_route_s {
     ngx_uint_t                   methods;     /* besides OPTIONS */
     const char                  *allow;
 
-    /* answers GET, HEAD, and POST where there is no run */
+    /* answers GET, HEAD, and POST where there is nothing to read */
     ngx_int_t                  (*answer)(ngx_http_request_t *r,
                                          ngx_http_infer_service_t *service);
 
-    /* in the thread, answers POST: sets the outcome of the task */
-    void                       (*run)(ngx_http_infer_task_t *task);
+    /*
+     * In the thread, for POST: read makes the call of the task, write makes
+     * the answer of a call that has run, if it is not made where it is sent.
+     * Both set the outcome of the task.
+     */
+    ngx_int_t                  (*read)(ngx_http_infer_task_t *task);
+    void                       (*write)(ngx_http_infer_task_t *task);
 };
 
 /*
@@ -438,6 +539,10 @@ ngx_int_t ngx_http_infer_body_image(ngx_http_infer_task_t *task,
 /* In the thread: reads what is in a file; NGX_ERROR as above. */
 ngx_int_t ngx_http_infer_body_read(ngx_http_infer_task_t *task);
 
+/* The first header of this name, in lower case, or NULL; and how many. */
+ngx_table_elt_t *ngx_http_infer_find_header(ngx_http_request_t *r,
+    const char *name, ngx_uint_t *n);
+
 /* A header that holds a number of bytes; -1: there is none, -2: no number. */
 off_t ngx_http_infer_json_size(ngx_http_request_t *r);
 
@@ -448,27 +553,48 @@ off_t ngx_http_infer_json_size(ngx_http_request_t *r);
 ngx_int_t ngx_http_infer_multipart_boundary(ngx_str_t *content_type,
     ngx_str_t *boundary);
 
+/* a form's body, part by part */
+typedef struct {
+    ngx_str_t                   *boundary;
+    u_char                      *first;       /* the first delimiter */
+    u_char                      *end;         /* that after the last part */
+    u_char                      *next;        /* the next part, or NULL */
+    u_char                      *last;        /* of the body */
+    const char                  *why;         /* after NGX_ERROR */
+} ngx_http_infer_form_t;
+
+
+typedef struct {
+    ngx_str_t                    name;        /* data NULL: none */
+    ngx_str_t                    content;
+    unsigned                     file:1;      /* has the name of a file, or
+                                                 another type than a field */
+    unsigned                     encoded:1;   /* Content-Transfer-Encoding */
+} ngx_http_infer_part_t;
+
+/* NGX_ERROR: the boundary is not in the body. */
+ngx_int_t ngx_http_infer_form_open(ngx_http_infer_form_t *form,
+    ngx_str_t *body, ngx_str_t *boundary);
+
+/* NGX_OK, NGX_DONE at the end, NGX_ERROR: malformed. */
+ngx_int_t ngx_http_infer_form_next(ngx_http_infer_form_t *form,
+    ngx_http_infer_part_t *part);
+
 /*
  * The content of the first part that is named file, image or data.  NGX_OK,
  * or NGX_ERROR with the reason.
  */
 ngx_int_t ngx_http_infer_multipart_find(ngx_str_t *body, ngx_str_t *boundary,
-    ngx_str_t *part, const char **reason);
+    ngx_str_t *content, const char **reason);
 
 
 /* task.c */
 
-/* The context of a request, made at its first use; NULL: no memory. */
+/*
+ * The context of a request, made at its first use; NULL: no memory.  Each
+ * guard that the request comes by has one of its own.
+ */
 ngx_http_infer_ctx_t *ngx_http_infer_get_ctx(ngx_http_request_t *r);
-
-/* In the thread: a session nobody else uses.  NULL: the task has failed. */
-ngx_http_infer_workspace_t *ngx_http_infer_get_workspace(
-    ngx_http_infer_task_t *task);
-void ngx_http_infer_put_workspace(ngx_http_infer_task_t *task,
-    ngx_http_infer_workspace_t *ws);
-
-/* A pool cleanup: frees the sessions of an ngx_http_infer_model_t. */
-void ngx_http_infer_free_workspaces(void *data);
 
 /*
  * Starts the request or puts it in the queue: NGX_DONE, it will be finalized
@@ -476,10 +602,8 @@ void ngx_http_infer_free_workspaces(void *data);
  */
 ngx_int_t ngx_http_infer_submit(ngx_http_request_t *r);
 
-/* In the thread, any number of times: runs a session, with what help there
-   is. */
-void ngx_http_infer_compute(ngx_http_infer_task_t *task,
-    infer_session_t *session);
+/* A thread is done with the tasks of a batch, which it takes over. */
+void ngx_http_infer_tasks_done(ngx_queue_t *tasks);
 
 /* In the thread: the prediction is complete, what follows is the answer. */
 void ngx_http_infer_task_finish(ngx_http_infer_task_t *task);
@@ -492,8 +616,40 @@ void ngx_http_infer_task_fail(ngx_http_infer_task_t *task,
 uint64_t ngx_http_infer_now(void);
 
 
+/* lane.c */
+
+/* Configuration time: a pool that has lanes; NULL: no memory. */
+ngx_http_infer_pool_t *ngx_http_infer_add_pool(ngx_conf_t *cf,
+    ngx_thread_pool_t *tp);
+
+/* Configuration time: the directives are merged, the model is known. */
+void ngx_http_infer_init_lane(ngx_conf_t *cf,
+    ngx_http_infer_service_t *service);
+
+/* The task waits for a thread.  NGX_ERROR: it does not. */
+ngx_int_t ngx_http_infer_enter_lane(ngx_http_infer_task_t *task);
+
+
+/* batch.c */
+
+/* In the thread: does all that there is to do for these tasks. */
+void ngx_http_infer_run_tasks(ngx_http_infer_lane_t *lane,
+    ngx_queue_t *tasks);
+
+/*
+ * Configuration time, once the model is built: whether it can do what
+ * infer_batch wants of it.  old: the same model before a reload, or NULL.
+ */
+ngx_int_t ngx_http_infer_check_batch(ngx_http_infer_model_t *model,
+    ngx_http_infer_model_t *old, ngx_log_t *log);
+
+/* A pool cleanup: frees the workspaces of an ngx_http_infer_model_t. */
+void ngx_http_infer_free_workspaces(void *data);
+
+
 /* kserve.c, kserve_info.c */
-void ngx_http_infer_kserve_run(ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_kserve_read(ngx_http_infer_task_t *task);
+void ngx_http_infer_kserve_write(ngx_http_infer_task_t *task);
 const char *ngx_http_infer_kserve_datatype(infer_dtype_t dtype);
 
 /* What the model was exported as: "onnx", "torchscript", "tflite". */
@@ -518,7 +674,8 @@ ngx_int_t ngx_http_infer_kserve_index(ngx_http_request_t *r,
 
 
 /* tfserving.c */
-void ngx_http_infer_tfs_run(ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_tfs_read(ngx_http_infer_task_t *task);
+void ngx_http_infer_tfs_write(ngx_http_infer_task_t *task);
 ngx_int_t ngx_http_infer_tfs_status(ngx_http_request_t *r,
     ngx_http_infer_service_t *service);
 ngx_int_t ngx_http_infer_tfs_metadata(ngx_http_request_t *r,
@@ -526,7 +683,8 @@ ngx_int_t ngx_http_infer_tfs_metadata(ngx_http_request_t *r,
 
 
 /* torchserve.c */
-void ngx_http_infer_torch_run(ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_torch_read(ngx_http_infer_task_t *task);
+void ngx_http_infer_torch_write(ngx_http_infer_task_t *task);
 ngx_int_t ngx_http_infer_torch_ping(ngx_http_request_t *r,
     ngx_http_infer_service_t *service);
 
@@ -538,14 +696,23 @@ char *ngx_http_infer_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /* image.c: in the thread */
 
 /* The plain route: an image, or JSON as TensorFlow Serving knows it. */
-void ngx_http_infer_run_plain(ngx_http_infer_task_t *task);
+ngx_int_t ngx_http_infer_plain_read(ngx_http_infer_task_t *task);
+void ngx_http_infer_plain_write(ngx_http_infer_task_t *task);
 
-/* Classifies an image: the k best are in the task.  k <= task->maxtop. */
-ngx_int_t ngx_http_infer_classify(ngx_http_infer_task_t *task, size_t k);
+/*
+ * A call for the k best classes of the image of the body, or of this one,
+ * which lies in the body.  k <= task->maxtop.
+ */
+ngx_int_t ngx_http_infer_image_read(ngx_http_infer_task_t *task, size_t k);
+ngx_int_t ngx_http_infer_image_call(ngx_http_infer_task_t *task,
+    ngx_str_t *data, size_t k);
 
-/* Makes an image the input of a session.  NGX_ERROR: the task has failed. */
-ngx_int_t ngx_http_infer_set_image(ngx_http_infer_task_t *task,
-    ngx_str_t *data, infer_session_t *session);
+/*
+ * Decodes an image and makes of it what the model sees, to be freed with
+ * infer_image_free.  NGX_ERROR: the task has failed.
+ */
+ngx_int_t ngx_http_infer_prepare_image(ngx_http_infer_task_t *task,
+    ngx_str_t *data, infer_image_t *prepared);
 
 
 /* threads.c */
@@ -568,7 +735,10 @@ const infer_parallel_t *ngx_http_infer_start_crew(
 void ngx_http_infer_end_crew(ngx_http_infer_crew_t *crew);
 
 
-/* response.c: each sends a JSON answer and returns the code to finalize */
+/*
+ * response.c: each sends a JSON answer and returns the code to finalize with;
+ * NGX_DECLINED where a guard lets the request pass: nothing was sent.
+ */
 
 ngx_int_t ngx_http_infer_send_result(ngx_http_request_t *r,
     ngx_http_infer_task_t *task);
@@ -625,7 +795,11 @@ void ngx_http_infer_count_task(ngx_http_infer_ctx_t *ctx,
 /* The time from the answer to the end of the request. */
 void ngx_http_infer_count_response(ngx_http_infer_ctx_t *ctx);
 
-/* The numbers of waiting and running requests change by so many. */
+/* In any thread: a run of n items, and the nanoseconds it took. */
+void ngx_http_infer_count_run(ngx_http_infer_endpoint_t *ep, size_t n,
+    uint64_t input, uint64_t infer, uint64_t output);
+
+/* In any thread: the numbers of requests change by so many. */
 void ngx_http_infer_count_load(ngx_http_infer_endpoint_t *ep,
     ngx_int_t waiting, ngx_int_t running);
 
@@ -634,7 +808,7 @@ ngx_http_infer_load_t ngx_http_infer_get_load(
     ngx_http_infer_main_conf_t *imcf, ngx_http_infer_endpoint_t *ep);
 
 
-/* metrics.c */
+/* metrics.c, nv.c */
 
 char *ngx_http_infer_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
@@ -699,6 +873,17 @@ ngx_int_t ngx_http_infer_add_variables(ngx_conf_t *cf);
 /* The text must live as long as the request. */
 void ngx_http_infer_set_variable(ngx_http_request_t *r,
     ngx_http_infer_variable_e variable, ngx_str_t *text);
+
+/* As if nothing had been asked: of two guards the second one is told. */
+void ngx_http_infer_clear_variables(ngx_http_request_t *r);
+
+/* Name and version. */
+void ngx_http_infer_set_model_variables(ngx_http_request_t *r,
+    ngx_http_infer_endpoint_t *ep);
+
+/* NGX_ERROR: no memory; so below. */
+ngx_int_t ngx_http_infer_set_status_variable(ngx_http_request_t *r,
+    ngx_uint_t status);
 
 ngx_uint_t ngx_http_infer_variable_is_set(ngx_http_request_t *r,
     ngx_http_infer_variable_e variable);

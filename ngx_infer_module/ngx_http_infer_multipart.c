@@ -1,7 +1,7 @@
 
 /*
- * multipart/form-data (RFC 7578, RFC 2046): the one part that holds the
- * image.  It works in place, on bytes that nobody has checked.
+ * multipart/form-data (RFC 7578, RFC 2046): its parts, and the one that holds
+ * the image.  It works in place, on bytes that nobody has checked.
  */
 
 
@@ -28,7 +28,12 @@ static u_char *ngx_http_infer_find_delimiter(u_char *p, u_char *last,
     ngx_str_t *boundary, ngx_uint_t first, u_char **next);
 static ngx_int_t ngx_http_infer_next_field(u_char *p, u_char *last,
     ngx_http_infer_field_t *field);
-static ngx_uint_t ngx_http_infer_wanted(ngx_http_infer_field_t *field);
+static void ngx_http_infer_read_field(ngx_http_infer_field_t *field,
+    ngx_http_infer_part_t *part);
+static u_char *ngx_http_infer_field_value(ngx_http_infer_field_t *field,
+    ngx_str_t *name);
+static void ngx_http_infer_read_disposition(u_char *p, u_char *last,
+    ngx_http_infer_part_t *part);
 static ngx_uint_t ngx_http_infer_wanted_name(ngx_str_t *name);
 
 
@@ -53,26 +58,92 @@ ngx_http_infer_multipart_boundary(ngx_str_t *content_type,
         return NGX_DECLINED;
     }
 
-    for ( ;; ) {
-        rc = ngx_http_infer_next_parameter(&p, last, &name, &value);
+    ngx_str_null(boundary);
 
-        if (rc != NGX_OK) {
+    while ((rc = ngx_http_infer_next_parameter(&p, last, &name, &value))
+           == NGX_OK)
+    {
+        if (name.len != sizeof("boundary") - 1
+            || ngx_strncasecmp(name.data, (u_char *) "boundary", name.len)
+               != 0)
+        {
+            continue;
+        }
+
+        /* which of two is meant is anybody's guess */
+
+        if (boundary->data || value.len == 0
+            || value.len > NGX_HTTP_INFER_BOUNDARY_LEN
+            || memchr(value.data, '\\', value.len))
+        {
             return NGX_ERROR;
         }
 
-        if (name.len == sizeof("boundary") - 1
-            && ngx_strncasecmp(name.data, (u_char *) "boundary", name.len)
-               == 0)
-        {
-            break;
-        }
+        *boundary = value;
     }
 
-    if (value.len == 0 || value.len > NGX_HTTP_INFER_BOUNDARY_LEN) {
+    return (rc == NGX_DONE && boundary->data) ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_infer_form_open(ngx_http_infer_form_t *form, ngx_str_t *body,
+    ngx_str_t *boundary)
+{
+    form->boundary = boundary;
+    form->last = body->data + body->len;
+    form->why = "multipart body without its boundary";
+
+    form->first = ngx_http_infer_find_delimiter(body->data, form->last,
+                                                boundary, 1, &form->next);
+
+    return form->first ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_infer_form_next(ngx_http_infer_form_t *form,
+    ngx_http_infer_part_t *part)
+{
+    u_char                  *p, *end;
+    ngx_http_infer_field_t   field;
+
+    if (form->next == NULL) {
+        return NGX_DONE;
+    }
+
+    ngx_memzero(part, sizeof(ngx_http_infer_part_t));
+
+    field.next = form->next;
+
+    do {
+        if (ngx_http_infer_next_field(field.next, form->last, &field)
+            != NGX_OK)
+        {
+            form->why = "malformed header in a multipart body";
+            return NGX_ERROR;
+        }
+
+        ngx_http_infer_read_field(&field, part);
+
+    } while (field.end != field.start);
+
+    p = field.next;
+
+    /* the empty line's CRLF is that of the delimiter in an empty part */
+
+    end = ngx_http_infer_find_delimiter(p - 2, form->last, form->boundary, 0,
+                                        &form->next);
+
+    if (end == NULL) {
+        form->why = "unterminated part in a multipart body";
         return NGX_ERROR;
     }
 
-    *boundary = value;
+    form->end = end;
+
+    part->content.data = p;
+    part->content.len = end > p ? end - p : 0;
 
     return NGX_OK;
 }
@@ -80,66 +151,33 @@ ngx_http_infer_multipart_boundary(ngx_str_t *content_type,
 
 ngx_int_t
 ngx_http_infer_multipart_find(ngx_str_t *body, ngx_str_t *boundary,
-    ngx_str_t *part, const char **reason)
+    ngx_str_t *content, const char **reason)
 {
-    u_char                  *p, *last, *end, *next;
-    ngx_uint_t               wanted;
-    ngx_http_infer_field_t   field;
+    ngx_int_t               rc;
+    ngx_http_infer_form_t   form;
+    ngx_http_infer_part_t   part;
 
-    p = body->data;
-    last = p + body->len;
+    rc = ngx_http_infer_form_open(&form, body, boundary);
 
-    if (ngx_http_infer_find_delimiter(p, last, boundary, 1, &next) == NULL) {
-        *reason = "multipart body without its boundary";
-        return NGX_ERROR;
-    }
+    while (rc == NGX_OK) {
+        rc = ngx_http_infer_form_next(&form, &part);
 
-    while (next) {
-
-        wanted = 0;
-        field.next = next;
-
-        do {
-            if (ngx_http_infer_next_field(field.next, last, &field)
-                != NGX_OK)
-            {
-                *reason = "malformed header in a multipart body";
-                return NGX_ERROR;
-            }
-
-            if (ngx_http_infer_wanted(&field)) {
-                wanted = 1;
-            }
-
-        } while (field.end != field.start);
-
-        p = field.next;
-
-        /* the empty line's CRLF is that of the delimiter in an empty part */
-
-        end = ngx_http_infer_find_delimiter(p - 2, last, boundary, 0, &next);
-
-        if (end == NULL) {
-            *reason = "unterminated part in a multipart body";
-            return NGX_ERROR;
-        }
-
-        if (!wanted) {
+        if (rc != NGX_OK || !ngx_http_infer_wanted_name(&part.name)) {
             continue;
         }
 
-        if (end <= p) {
+        if (part.content.len == 0) {
             *reason = "empty part in a multipart body";
             return NGX_ERROR;
         }
 
-        part->data = p;
-        part->len = end - p;
+        *content = part.content;
 
         return NGX_OK;
     }
 
-    *reason = "multipart body without a part named file, image or data";
+    *reason = (rc == NGX_ERROR) ? form.why
+              : "multipart body without a part named file, image or data";
 
     return NGX_ERROR;
 }
@@ -331,45 +369,113 @@ ngx_http_infer_next_field(u_char *p, u_char *last,
 }
 
 
-/* Content-Disposition: form-data; name="file" */
-
-static ngx_uint_t
-ngx_http_infer_wanted(ngx_http_infer_field_t *field)
+static void
+ngx_http_infer_read_field(ngx_http_infer_field_t *field,
+    ngx_http_infer_part_t *part)
 {
+    size_t      n;
     u_char     *p;
-    ngx_str_t   name, value;
-    ngx_str_t   header = ngx_string("Content-Disposition:");
-    ngx_str_t   type = ngx_string("form-data");
+    ngx_uint_t  i;
 
-    p = field->start;
+    static ngx_str_t  disposition = ngx_string("Content-Disposition:");
+    static ngx_str_t  type = ngx_string("Content-Type:");
+    static ngx_str_t  encoding = ngx_string("Content-Transfer-Encoding:");
 
-    if ((size_t) (field->end - p) < header.len
-        || ngx_strncasecmp(p, header.data, header.len) != 0)
-    {
-        return 0;
+    static ngx_str_t  plain[] = {
+        ngx_string("binary"), ngx_string("8bit"), ngx_string("7bit")
+    };
+
+    p = ngx_http_infer_field_value(field, &disposition);
+
+    if (p) {
+        ngx_http_infer_read_disposition(p, field->end, part);
+        return;
     }
 
-    p = ngx_http_infer_skip_lwsp(p + header.len, field->end);
+    p = ngx_http_infer_field_value(field, &type);
 
-    if ((size_t) (field->end - p) < type.len
+    if (p) {
+        n = ngx_http_infer_token_end(p, field->end) - p;
+
+        if (n != 10 || ngx_strncasecmp(p, (u_char *) "text/plain", n) != 0) {
+            part->file = 1;
+        }
+
+        return;
+    }
+
+    p = ngx_http_infer_field_value(field, &encoding);
+
+    if (p) {
+        n = ngx_http_infer_token_end(p, field->end) - p;
+        part->encoded = 1;
+
+        for (i = 0; i < sizeof(plain) / sizeof(ngx_str_t); i++) {
+            if (n == plain[i].len
+                && ngx_strncasecmp(p, plain[i].data, n) == 0)
+            {
+                part->encoded = 0;
+            }
+        }
+    }
+}
+
+
+/* where the value of a header of this name, colon included, begins, or NULL */
+
+static u_char *
+ngx_http_infer_field_value(ngx_http_infer_field_t *field, ngx_str_t *name)
+{
+    if ((size_t) (field->end - field->start) < name->len
+        || ngx_strncasecmp(field->start, name->data, name->len) != 0)
+    {
+        return NULL;
+    }
+
+    return ngx_http_infer_skip_lwsp(field->start + name->len, field->end);
+}
+
+
+/* form-data; name="file"; filename="cat.jpg" */
+
+static void
+ngx_http_infer_read_disposition(u_char *p, u_char *last,
+    ngx_http_infer_part_t *part)
+{
+    ngx_int_t  rc;
+    ngx_str_t  name, value;
+    ngx_str_t  type = ngx_string("form-data");
+
+    if ((size_t) (last - p) < type.len
         || ngx_strncasecmp(p, type.data, type.len) != 0)
     {
-        return 0;
+        part->file = 1;
+        return;
     }
 
     p += type.len;
 
-    while (ngx_http_infer_next_parameter(&p, field->end, &name, &value)
+    while ((rc = ngx_http_infer_next_parameter(&p, last, &name, &value))
            == NGX_OK)
     {
-        if (name.len == 4
+        if (name.len == 4 && part->name.data == NULL
             && ngx_strncasecmp(name.data, (u_char *) "name", 4) == 0)
         {
-            return ngx_http_infer_wanted_name(&value);
+            part->name = value;
+        }
+
+        /* also filename*, and filename*0 */
+
+        if (name.len >= 8
+            && ngx_strncasecmp(name.data, (u_char *) "filename", 8) == 0)
+        {
+            part->file = 1;
         }
     }
 
-    return 0;
+    if (rc == NGX_ERROR) {
+        part->file = 1;
+    }
 }
 
 

@@ -18,6 +18,9 @@ static const u_char *ngx_http_infer_out_dim(ngx_http_infer_out_t *out,
     infer_dtype_t dtype, int rank, const int64_t *dim, const u_char *data);
 static u_char *ngx_http_infer_print_element(u_char *p, infer_dtype_t dtype,
     const u_char *data);
+static uint32_t ngx_http_infer_nine_digits(float f, int *e);
+static u_char *ngx_http_infer_print_point(u_char *p, uint32_t n,
+    ngx_uint_t digits, ngx_uint_t whole);
 static u_char *ngx_http_infer_print_digits(u_char *p, uint32_t n,
     ngx_uint_t digits);
 
@@ -250,18 +253,9 @@ ngx_http_infer_print_element(u_char *p, infer_dtype_t dtype,
 u_char *
 ngx_http_infer_print_float(u_char *p, float f)
 {
-    int         e, exponent;
-    double      d;
+    int         e;
     uint32_t    n;
     ngx_uint_t  digits, i;
-
-    static const double  ten[] = {
-        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
-        1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23,
-        1e24, 1e25, 1e26, 1e27, 1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34,
-        1e35, 1e36, 1e37, 1e38, 1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45,
-        1e46, 1e47, 1e48, 1e49, 1e50, 1e51, 1e52, 1e53
-    };
 
     if (signbit(f)) {
         *p++ = '-';
@@ -272,34 +266,14 @@ ngx_http_infer_print_float(u_char *p, float f)
         return ngx_cpymem(p, "0.0", 3);
     }
 
-    d = f;
-
-    /* 2^exponent <= d; e is the exponent of ten, or one less */
-
-    exponent = ilogb(d);
-    e = (exponent * 78913 - (exponent < 0 ? 262143 : 0)) / 262144;
-
-    for ( ;; ) {
-        n = (uint32_t) ((e > 8 ? d / ten[e - 8] : d * ten[8 - e]) + 0.5);
-
-        if (n < 1000000000) {
-            break;
-        }
-
-        e++;
-    }
+    n = ngx_http_infer_nine_digits(f, &e);
 
     for (digits = 9; n % 10 == 0; digits--) {
         n /= 10;
     }
 
     if (e < -5 || e > 15) {
-        p = ngx_http_infer_print_digits(p + 1, n, digits);
-
-        /* the first digit before the point */
-
-        p[-(ssize_t) digits - 1] = p[-(ssize_t) digits];
-        p[-(ssize_t) digits] = '.';
+        p = ngx_http_infer_print_point(p, n, digits, 1);
 
         if (digits == 1) {
             *p++ = '0';
@@ -314,14 +288,7 @@ ngx_http_infer_print_float(u_char *p, float f)
     }
 
     if (digits > (ngx_uint_t) e + 1) {
-        p = ngx_http_infer_print_digits(p + 1, n, digits);
-
-        /* the digits of the whole number one place to the left */
-
-        ngx_memmove(p - digits - 1, p - digits, e + 1);
-        p[-(ssize_t) digits + e] = '.';
-
-        return p;
+        return ngx_http_infer_print_point(p, n, digits, e + 1);
     }
 
     p = ngx_http_infer_print_digits(p, n, digits);
@@ -331,6 +298,61 @@ ngx_http_infer_print_float(u_char *p, float f)
     }
 
     return ngx_cpymem(p, ".0", 2);
+}
+
+
+/* f > 0 is about the number that is returned * 10^(e - 8) */
+
+static uint32_t
+ngx_http_infer_nine_digits(float f, int *e)
+{
+    int       exponent;
+    double    d;
+    uint32_t  n;
+
+    static const double  ten[] = {
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
+        1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23,
+        1e24, 1e25, 1e26, 1e27, 1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34,
+        1e35, 1e36, 1e37, 1e38, 1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45,
+        1e46, 1e47, 1e48, 1e49, 1e50, 1e51, 1e52, 1e53
+    };
+
+    d = f;
+
+    /* 2^exponent <= d; e is the exponent of ten, or one less */
+
+    exponent = ilogb(d);
+    *e = (exponent * 78913 - (exponent < 0 ? 262143 : 0)) / 262144;
+
+    for ( ;; ) {
+        n = (uint32_t) ((*e > 8 ? d / ten[*e - 8] : d * ten[8 - *e]) + 0.5);
+
+        if (n < 1000000000) {
+            return n;
+        }
+
+        (*e)++;
+    }
+}
+
+
+/* with a point after so many digits, fewer than there are, or one */
+
+static u_char *
+ngx_http_infer_print_point(u_char *p, uint32_t n, ngx_uint_t digits,
+    ngx_uint_t whole)
+{
+    u_char  *last;
+
+    last = ngx_http_infer_print_digits(p + 1, n, digits);
+
+    /* the digits before the point one place to the left */
+
+    ngx_memmove(p, p + 1, whole);
+    p[whole] = '.';
+
+    return last;
 }
 
 

@@ -36,6 +36,10 @@ ngx_http_infer_send_result(ngx_http_request_t *r, ngx_http_infer_task_t *task)
 {
     json_t  *root;
 
+    if (task->service->conf->guard) {
+        return NGX_DECLINED;
+    }
+
     if (task->answer.data) {
         return ngx_http_infer_send_answer(r, task);
     }
@@ -184,6 +188,12 @@ ngx_http_infer_send_error(ngx_http_request_t *r,
 
     rc = again ? NGX_OK : ngx_http_infer_set_error(r, status, why);
 
+    if (rc == NGX_OK && ctx->guard
+        && ctx->service->conf->guard_failure == NGX_HTTP_INFER_PASS)
+    {
+        return NGX_DECLINED;
+    }
+
     if (rc == NGX_OK && status == NGX_HTTP_NOT_ALLOWED) {
         rc = ngx_http_infer_allow(r);
     }
@@ -296,7 +306,7 @@ ngx_http_infer_set_error(ngx_http_request_t *r, ngx_uint_t status,
 
     ngx_http_infer_set_variable(r, NGX_HTTP_INFER_ERROR, &text);
 
-    return NGX_OK;
+    return ngx_http_infer_set_status_variable(r, status);
 }
 
 

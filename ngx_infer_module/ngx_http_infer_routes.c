@@ -20,17 +20,26 @@ static ngx_uint_t ngx_http_infer_match(const char *pattern, ngx_str_t *uri,
 
 static const ngx_http_infer_route_t  ngx_http_infer_plain_route = {
     NULL, NGX_HTTP_INFER_READ|NGX_HTTP_POST, "GET, HEAD, POST, OPTIONS",
-    ngx_http_infer_send_description, ngx_http_infer_run_plain
+    ngx_http_infer_send_description, ngx_http_infer_plain_read,
+    ngx_http_infer_plain_write
+};
+
+
+/* the only one of a location with infer_guard */
+
+static const ngx_http_infer_route_t  ngx_http_infer_guard_route = {
+    NULL, 0, NULL, NULL, ngx_http_infer_guard_read, NULL
 };
 
 
 /* "*" is one segment of the path: first the model, then its version */
 
 #define ngx_http_infer_get(pattern, answer)                                   \
-    { pattern, NGX_HTTP_INFER_READ, "GET, HEAD, OPTIONS", answer, NULL }
+    { pattern, NGX_HTTP_INFER_READ, "GET, HEAD, OPTIONS", answer, NULL, NULL }
 
-#define ngx_http_infer_post(pattern, run)                                     \
-    { pattern, NGX_HTTP_POST, "POST, OPTIONS", NULL, run }
+#define ngx_http_infer_post(pattern, protocol)                                \
+    { pattern, NGX_HTTP_POST, "POST, OPTIONS", NULL,                          \
+      ngx_http_infer_##protocol##_read, ngx_http_infer_##protocol##_write }
 
 static const ngx_http_infer_route_t  ngx_http_infer_routes[] = {
 
@@ -42,7 +51,7 @@ static const ngx_http_infer_route_t  ngx_http_infer_routes[] = {
                        ngx_http_infer_kserve_model_ready),
     ngx_http_infer_get("/v2/models/*/config", ngx_http_infer_kserve_config),
     ngx_http_infer_get("/v2/models/*/stats", ngx_http_infer_kserve_stats),
-    ngx_http_infer_post("/v2/models/*/infer", ngx_http_infer_kserve_run),
+    ngx_http_infer_post("/v2/models/*/infer", kserve),
 
     ngx_http_infer_get("/v2/models/*/versions/*",
                        ngx_http_infer_kserve_model),
@@ -52,15 +61,13 @@ static const ngx_http_infer_route_t  ngx_http_infer_routes[] = {
                        ngx_http_infer_kserve_config),
     ngx_http_infer_get("/v2/models/*/versions/*/stats",
                        ngx_http_infer_kserve_stats),
-    ngx_http_infer_post("/v2/models/*/versions/*/infer",
-                        ngx_http_infer_kserve_run),
+    ngx_http_infer_post("/v2/models/*/versions/*/infer", kserve),
 
     { "/v2/repository/index", NGX_HTTP_POST, "POST, OPTIONS",
-      ngx_http_infer_kserve_index, NULL },
+      ngx_http_infer_kserve_index, NULL, NULL },
 
-    ngx_http_infer_post("/v1/models/*:predict", ngx_http_infer_tfs_run),
-    ngx_http_infer_post("/v1/models/*/versions/*:predict",
-                        ngx_http_infer_tfs_run),
+    ngx_http_infer_post("/v1/models/*:predict", tfs),
+    ngx_http_infer_post("/v1/models/*/versions/*:predict", tfs),
 
     ngx_http_infer_get("/v1/models/*", ngx_http_infer_tfs_status),
     ngx_http_infer_get("/v1/models/*/metadata", ngx_http_infer_tfs_metadata),
@@ -69,8 +76,8 @@ static const ngx_http_infer_route_t  ngx_http_infer_routes[] = {
                        ngx_http_infer_tfs_metadata),
 
     ngx_http_infer_get("/ping", ngx_http_infer_torch_ping),
-    ngx_http_infer_post("/predictions/*", ngx_http_infer_torch_run),
-    ngx_http_infer_post("/predictions/*/*", ngx_http_infer_torch_run)
+    ngx_http_infer_post("/predictions/*", torch),
+    ngx_http_infer_post("/predictions/*/*", torch)
 };
 
 
@@ -90,6 +97,11 @@ ngx_http_infer_find_route(ngx_http_request_t *r,
 
     *route = &ngx_http_infer_plain_route;
     *service = ilcf->services->elts;
+
+    if (ilcf->guard) {
+        *route = &ngx_http_infer_guard_route;
+        return NGX_OK;
+    }
 
     /* regular expressions and named locations say nothing of the URI */
 

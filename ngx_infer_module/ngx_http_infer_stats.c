@@ -319,14 +319,28 @@ ngx_http_infer_observe(ngx_http_infer_stats_t *stats,
 
 
 void
+ngx_http_infer_count_run(ngx_http_infer_endpoint_t *ep, size_t n,
+    uint64_t input, uint64_t infer, uint64_t output)
+{
+    ngx_http_infer_runs_t   *runs;
+    ngx_http_infer_stats_t  *stats;
+
+    stats = ep->stats->data;
+    runs = &stats->runs[n - 1];
+
+    (void) ngx_atomic_fetch_add(&runs->count, 1);
+    (void) ngx_atomic_fetch_add(&runs->input, input);
+    (void) ngx_atomic_fetch_add(&runs->infer, infer);
+    (void) ngx_atomic_fetch_add(&runs->output, output);
+}
+
+
+void
 ngx_http_infer_count_load(ngx_http_infer_endpoint_t *ep, ngx_int_t waiting,
     ngx_int_t running)
 {
     ngx_http_infer_load_t   *load;
     ngx_http_infer_stats_t  *stats;
-
-    ep->nwaiting += waiting;
-    ep->nrunning += running;
 
     if (ngx_http_infer_slot == NGX_HTTP_INFER_MAX_WORKERS) {
         return;
@@ -335,10 +349,8 @@ ngx_http_infer_count_load(ngx_http_infer_endpoint_t *ep, ngx_int_t waiting,
     stats = ep->stats->data;
     load = &stats->load[ngx_http_infer_slot];
 
-    /* nobody else writes here */
-
-    load->waiting += waiting;
-    load->running += running;
+    (void) ngx_atomic_fetch_add(&load->waiting, waiting);
+    (void) ngx_atomic_fetch_add(&load->running, running);
 }
 
 

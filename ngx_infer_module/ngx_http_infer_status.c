@@ -13,6 +13,7 @@ static json_t *ngx_http_infer_status_model(ngx_http_infer_main_conf_t *imcf,
 static void ngx_http_infer_status_path(ngx_http_request_t *r, json_t *object,
     ngx_shm_zone_t *stats);
 static json_t *ngx_http_infer_status_inputs(const infer_model_t *model);
+static json_t *ngx_http_infer_status_batches(ngx_http_infer_stats_t *stats);
 static json_t *ngx_http_infer_status_phase(ngx_http_infer_histogram_t *h);
 static double ngx_http_infer_quantile(ngx_http_infer_histogram_t *h,
     uint64_t count, double q);
@@ -152,6 +153,8 @@ ngx_http_infer_status_model(ngx_http_infer_main_conf_t *imcf,
     json_object_set_new(object, "requests", requests);
     json_object_set_new(object, "inferences",
                         json_integer(stats->inferences));
+    json_object_set_new(object, "batches",
+                        ngx_http_infer_status_batches(stats));
     json_object_set_new(object, "last_success",
                         json_real(stats->last / 1000.0));
     json_object_set_new(object, "waiting", json_integer(load.waiting));
@@ -230,6 +233,29 @@ ngx_http_infer_status_inputs(const infer_model_t *model)
     }
 
     return array;
+}
+
+
+/* how often so many images or rows were run at once */
+
+static json_t *
+ngx_http_infer_status_batches(ngx_http_infer_stats_t *stats)
+{
+    char         key[NGX_INT_T_LEN + 1];
+    json_t      *object;
+    ngx_uint_t   i;
+
+    object = json_object();
+
+    for (i = 0; i < NGX_HTTP_INFER_MAX_RUN; i++) {
+        if (stats->runs[i].count) {
+            *ngx_sprintf((u_char *) key, "%ui", i + 1) = '\0';
+            json_object_set_new(object, key,
+                                json_integer(stats->runs[i].count));
+        }
+    }
+
+    return object;
 }
 
 

@@ -2,8 +2,9 @@
 /*
  * A request from the end of its body to its answer.
  *
- * At most infer_queue requests of a location are with the thread pool, as
- * many more wait here in order; beyond that they are refused.  A request that
+ * At most infer_queue requests of a location have a task, which a thread has
+ * or is going to take (lane.c), as many more wait here in order; beyond that
+ * they are refused.  A request that
  * waits or runs is an ordinary nginx request that waits for an event: it may
  * be terminated at any time, its cleanup handler then takes it out of the
  * queue or cuts the tie to its task.  Its timer also keeps a worker that is
@@ -20,13 +21,11 @@ static void ngx_http_infer_start_waiting(ngx_http_infer_endpoint_t *ep);
 static ngx_http_infer_task_t *ngx_http_infer_create_task(
     ngx_http_infer_ctx_t *ctx);
 static void ngx_http_infer_free_task(ngx_http_infer_task_t *task);
-static void ngx_http_infer_task_done(ngx_event_t *ev);
+static void ngx_http_infer_task_done(ngx_http_infer_task_t *task);
 static void ngx_http_infer_timeout(ngx_event_t *ev);
 static void ngx_http_infer_detach(ngx_http_infer_ctx_t *ctx);
 static void ngx_http_infer_cleanup(void *data);
 static void ngx_http_infer_finish(ngx_http_request_t *r, ngx_int_t rc);
-
-static void ngx_http_infer_task_handler(void *data, ngx_log_t *log);
 
 
 /*
@@ -37,15 +36,23 @@ static void ngx_http_infer_task_handler(void *data, ngx_log_t *log);
 ngx_http_infer_ctx_t *
 ngx_http_infer_get_ctx(ngx_http_request_t *r)
 {
-    ngx_http_cleanup_t    *cln;
-    ngx_http_infer_ctx_t  *ctx;
+    ngx_http_cleanup_t         *cln;
+    ngx_http_infer_ctx_t       *ctx;
+    ngx_http_infer_endpoint_t  *guard;
+    ngx_http_infer_service_t   *service;
+    ngx_http_infer_loc_conf_t  *ilcf;
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_infer_module);
+
+    service = ilcf->services->elts;
+    guard = ilcf->guard ? service->endpoint : NULL;
 
     for (cln = r->main->cleanup; cln; cln = cln->next) {
 
         if (cln->handler == ngx_http_infer_cleanup) {
             ctx = cln->data;
 
-            if (ctx->request == r) {
+            if (ctx->request == r && ctx->guard == guard) {
                 return ctx;
             }
         }
@@ -65,6 +72,7 @@ ngx_http_infer_get_ctx(ngx_http_request_t *r)
     cln->data = ctx;
 
     ctx->request = r;
+    ctx->guard = guard;
     (void) ngx_http_infer_find_route(r, &ctx->route, &ctx->service);
 
     ctx->arrived = ngx_http_infer_now();
@@ -92,23 +100,26 @@ ngx_http_infer_submit(ngx_http_request_t *r)
     ep = ctx->service->endpoint;
     conf = ctx->service->conf;
 
-    if (ep->nrunning >= conf->queue && ep->nwaiting >= conf->queue) {
+    if (ep->ntasks >= conf->queue && ep->nwaiting >= conf->queue) {
         return ngx_http_infer_send_error(r, NGX_HTTP_INFER_QUEUE_FULL,
                                          "too many requests in the queue");
     }
 
     ctx->admitted = ngx_http_infer_now();
 
-    if (ep->nrunning < conf->queue) {
+    ngx_http_infer_count_load(ep, 1, 0);
+
+    if (ep->ntasks < conf->queue) {
 
         if (ngx_http_infer_start(ctx) != NGX_OK) {
+            ngx_http_infer_count_load(ep, -1, 0);
             return ngx_http_infer_send_error(r, NGX_HTTP_INFER_MEMORY,
                                              "out of memory");
         }
 
     } else {
         ngx_queue_insert_tail(&ep->waiting, &ctx->queue);
-        ngx_http_infer_count_load(ep, 1, 0);
+        ep->nwaiting++;
         ctx->waiting = 1;
     }
 
@@ -152,7 +163,6 @@ ngx_http_infer_watch_client(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_infer_start(ngx_http_infer_ctx_t *ctx)
 {
-    ngx_http_infer_pool_t  *pool;
     ngx_http_infer_task_t  *task;
 
     task = ngx_http_infer_create_task(ctx);
@@ -160,18 +170,13 @@ ngx_http_infer_start(ngx_http_infer_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    pool = ctx->service->conf->pool;
-
-    (void) ngx_atomic_fetch_add(&pool->waiting, 1);
-
-    if (ngx_thread_task_post(pool->thread_pool, &task->thread) != NGX_OK) {
-        (void) ngx_atomic_fetch_add(&pool->waiting, -1);
+    if (ngx_http_infer_enter_lane(task) != NGX_OK) {
         ngx_http_infer_free_task(task);
         return NGX_ERROR;
     }
 
     ctx->task = task;
-    ngx_http_infer_count_load(ctx->service->endpoint, 0, 1);
+    ctx->service->endpoint->ntasks++;
 
     return NGX_OK;
 }
@@ -189,15 +194,16 @@ ngx_http_infer_start_waiting(ngx_http_infer_endpoint_t *ep)
         q = ngx_queue_head(&ep->waiting);
         ctx = ngx_queue_data(q, ngx_http_infer_ctx_t, queue);
 
-        if (ep->nrunning >= ctx->service->conf->queue) {
+        if (ep->ntasks >= ctx->service->conf->queue) {
             return;
         }
 
         ngx_queue_remove(q);
-        ngx_http_infer_count_load(ep, -1, 0);
+        ep->nwaiting--;
         ctx->waiting = 0;
 
         if (ngx_http_infer_start(ctx) != NGX_OK) {
+            ngx_http_infer_count_load(ep, -1, 0);
             ngx_http_infer_detach(ctx);
 
             rc = ngx_http_infer_send_error(ctx->request,
@@ -230,11 +236,6 @@ ngx_http_infer_create_task(ngx_http_infer_ctx_t *ctx)
     if (task == NULL) {
         return NULL;
     }
-
-    task->thread.ctx = task;
-    task->thread.handler = ngx_http_infer_task_handler;
-    task->thread.event.data = task;
-    task->thread.event.handler = ngx_http_infer_task_done;
 
     task->service = ctx->service;
     task->route = ctx->route;
@@ -296,25 +297,50 @@ ngx_http_infer_free_task(ngx_http_infer_task_t *task)
 }
 
 
-/* the thread is done with the task; its request may be gone */
-
-static void
-ngx_http_infer_task_done(ngx_event_t *ev)
+void
+ngx_http_infer_tasks_done(ngx_queue_t *tasks)
 {
-    ngx_int_t                   rc;
-    ngx_http_request_t         *r;
-    ngx_http_infer_ctx_t       *ctx;
+    ngx_queue_t                *q;
     ngx_http_infer_task_t      *task;
     ngx_http_infer_endpoint_t  *ep;
 
-    task = ev->data;
-    ep = task->service->endpoint;
+    ep = NULL;
 
-    ngx_http_infer_count_load(ep, 0, -1);
+    for (q = ngx_queue_head(tasks);
+         q != ngx_queue_sentinel(tasks);
+         q = ngx_queue_next(q))
+    {
+        task = ngx_queue_data(q, ngx_http_infer_task_t, queue);
+        ep = task->service->endpoint;
 
-    /* first, so that the threads go on while the answer is written */
+        ep->ntasks--;
+        ngx_http_infer_count_load(ep, 0, -1);
+    }
 
-    ngx_http_infer_start_waiting(ep);
+    /* first, so that the threads go on while the answers are written */
+
+    if (ep) {
+        ngx_http_infer_start_waiting(ep);
+    }
+
+    while (!ngx_queue_empty(tasks)) {
+        q = ngx_queue_head(tasks);
+        ngx_queue_remove(q);
+
+        task = ngx_queue_data(q, ngx_http_infer_task_t, queue);
+        ngx_http_infer_task_done(task);
+    }
+}
+
+
+/* the request may be gone */
+
+static void
+ngx_http_infer_task_done(ngx_http_infer_task_t *task)
+{
+    ngx_int_t              rc;
+    ngx_http_request_t    *r;
+    ngx_http_infer_ctx_t  *ctx;
 
     ctx = task->ctx;
 
@@ -389,6 +415,7 @@ ngx_http_infer_detach(ngx_http_infer_ctx_t *ctx)
 
     if (ctx->waiting) {
         ngx_queue_remove(&ctx->queue);
+        ctx->service->endpoint->nwaiting--;
         ngx_http_infer_count_load(ctx->service->endpoint, -1, 0);
         ctx->waiting = 0;
     }
@@ -408,13 +435,22 @@ ngx_http_infer_cleanup(void *data)
 {
     ngx_http_infer_ctx_t *ctx = data;
 
+    ngx_uint_t  status;
+
     ngx_http_infer_detach(ctx);
 
-    if (ctx->answered) {
-        ngx_http_infer_count_response(ctx);
+    if (ctx->answered == 0) {
 
-    } else {
-        ngx_http_infer_count(ctx, NGX_HTTP_INFER_CLIENT_GONE);
+        /* the location of a guard has no error page of ours: error_page.c */
+
+        status = ctx->request->headers_out.status;
+
+        ngx_http_infer_count(ctx, status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
+                                  ? NGX_HTTP_INFER_BODY_SIZE
+                                  : NGX_HTTP_INFER_CLIENT_GONE);
+
+    } else if (ctx->guard == NULL) {
+        ngx_http_infer_count_response(ctx);
     }
 }
 
@@ -426,30 +462,31 @@ ngx_http_infer_finish(ngx_http_request_t *r, ngx_int_t rc)
 
     c = r->connection;
 
-    ngx_http_finalize_request(r, rc);
+    ngx_http_infer_finalize(r, rc);
 
     ngx_http_run_posted_requests(c);
 }
 
 
-/*
- * From here on: in a thread.  Nothing is touched but the task, what is
- * constant in its configuration, the idle list, and what threads.c shares.
- */
+/* in a thread, any number of times */
 
-static void
-ngx_http_infer_task_handler(void *data, ngx_log_t *log)
+void
+ngx_http_infer_task_finish(ngx_http_infer_task_t *task)
 {
-    ngx_http_infer_task_t *task = data;
+    uint64_t  spent;
 
-    (void) ngx_atomic_fetch_add(&task->service->conf->pool->waiting, -1);
+    if (task->finished) {
+        return;
+    }
 
-    task->started = ngx_http_infer_now();
+    task->finished = ngx_http_infer_now();
 
-    /* a worker that exits at once waits for its threads, but for no answer */
+    /* while others of its batch were read it waited, like before */
 
-    if (!task->cancelled && !ngx_terminate) {
-        task->route->run(task);
+    spent = task->decoding + task->preprocessing + task->running;
+
+    if (task->running && task->finished - task->started > spent) {
+        task->started = task->finished - spent;
     }
 
     if (task->decoding) {
@@ -459,31 +496,6 @@ ngx_http_infer_task_handler(void *data, ngx_log_t *log)
     if (task->preprocessing) {
         task->preprocessed = task->decoded + task->preprocessing;
     }
-
-    ngx_http_infer_task_finish(task);
-}
-
-
-void
-ngx_http_infer_compute(ngx_http_infer_task_t *task, infer_session_t *session)
-{
-    if (task->crew && !task->started_crew) {
-        task->parallel = ngx_http_infer_start_crew(task->crew);
-        task->started_crew = 1;
-    }
-
-    infer_session_run(session, task->parallel);
-}
-
-
-void
-ngx_http_infer_task_finish(ngx_http_infer_task_t *task)
-{
-    if (task->finished) {
-        return;
-    }
-
-    task->finished = ngx_http_infer_now();
 
     if (task->started_crew) {
         ngx_http_infer_end_crew(task->crew);
@@ -499,88 +511,6 @@ ngx_http_infer_task_fail(ngx_http_infer_task_t *task,
 
     ngx_cpystrn((u_char *) task->err.text, (u_char *) why,
                 sizeof(task->err.text));
-}
-
-
-/*
- * Sessions are taken by threads, not on the event loop: so there are never
- * more of them than threads have worked on the model at once, and a new one
- * is planned where its time does not matter.
- */
-
-ngx_http_infer_workspace_t *
-ngx_http_infer_get_workspace(ngx_http_infer_task_t *task)
-{
-    ngx_http_infer_model_t      *model;
-    ngx_http_infer_workspace_t  *ws;
-
-    model = task->service->endpoint->model;
-
-    ngx_spinlock(&model->lock, 1, 2048);
-
-    ws = model->idle;
-
-    if (ws) {
-        model->idle = ws->next;
-    }
-
-    ngx_unlock(&model->lock);
-
-    if (ws) {
-        return ws;
-    }
-
-    ws = malloc(sizeof(ngx_http_infer_workspace_t));
-    if (ws == NULL) {
-        ngx_http_infer_task_fail(task, NGX_HTTP_INFER_MEMORY,
-                                 "out of memory");
-        return NULL;
-    }
-
-    ws->session = infer_session_create(model->model, 1, model->threads,
-                                       &task->err);
-
-    if (ws->session == NULL) {
-        task->reason = NGX_HTTP_INFER_MEMORY;
-        free(ws);
-        return NULL;
-    }
-
-    return ws;
-}
-
-
-void
-ngx_http_infer_put_workspace(ngx_http_infer_task_t *task,
-    ngx_http_infer_workspace_t *ws)
-{
-    ngx_http_infer_model_t  *model;
-
-    model = task->service->endpoint->model;
-
-    ngx_spinlock(&model->lock, 1, 2048);
-
-    ws->next = model->idle;
-    model->idle = ws;
-
-    ngx_unlock(&model->lock);
-}
-
-
-void
-ngx_http_infer_free_workspaces(void *data)
-{
-    ngx_http_infer_model_t *model = data;
-
-    ngx_http_infer_workspace_t  *ws;
-
-    while (model->idle) {
-        ws = model->idle;
-        model->idle = ws->next;
-
-        infer_session_free(ws->session);
-        free(ws);
-    }
 }
 
 

@@ -1,8 +1,7 @@
 
 /*
  * A call: the tensors of a request, held against the model before there is
- * memory for them, and run item by item.  Batch 1 is what sessions are planned
- * for; the bits are those of any batch.
+ * memory for them.
  */
 
 
@@ -14,8 +13,6 @@ static ngx_int_t ngx_http_infer_call_ports(ngx_http_infer_call_t *call,
 static ngx_uint_t ngx_http_infer_close_port(infer_port_t *port,
     size_t *count);
 static ngx_int_t ngx_http_infer_call_outputs(ngx_http_infer_call_t *call);
-static ngx_int_t ngx_http_infer_call_item(ngx_http_infer_call_t *call,
-    infer_session_t *session, size_t n);
 
 
 ngx_http_infer_call_t *
@@ -23,7 +20,7 @@ ngx_http_infer_create_call(ngx_http_infer_task_t *task)
 {
     ngx_http_infer_call_t  *call;
 
-    task->pool = ngx_create_pool(4096, ngx_cycle->log);
+    task->pool = ngx_create_pool(1024, ngx_cycle->log);
 
     call = task->pool ? ngx_pcalloc(task->pool, sizeof(ngx_http_infer_call_t))
                       : NULL;
@@ -39,6 +36,7 @@ ngx_http_infer_create_call(ngx_http_infer_task_t *task)
     if (ngx_http_infer_call_ports(call, task->service->endpoint->model->model)
         == NGX_OK)
     {
+        task->call = call;
         return call;
     }
 
@@ -318,15 +316,9 @@ ngx_http_infer_call_base64(ngx_http_infer_call_t *call, ngx_str_t *text,
 
 
 ngx_int_t
-ngx_http_infer_call_run(ngx_http_infer_call_t *call)
+ngx_http_infer_call_ready(ngx_http_infer_call_t *call)
 {
-    size_t                       i, n;
-    ngx_int_t                    rc;
-    ngx_http_infer_task_t       *task;
-    ngx_http_infer_workspace_t  *ws;
-
-    rc = NGX_OK;
-    task = call->task;
+    size_t  i;
 
     for (i = 0; i < call->ninputs; i++) {
 
@@ -337,39 +329,25 @@ ngx_http_infer_call_run(ngx_http_infer_call_t *call)
         }
     }
 
-    if (ngx_http_infer_call_outputs(call) != NGX_OK) {
-        return NGX_ERROR;
+    return ngx_http_infer_call_outputs(call);
+}
+
+
+ngx_int_t
+ngx_http_infer_call_wanted(ngx_http_infer_call_t *call)
+{
+    if (call->deadline && ngx_http_infer_now() > call->deadline) {
+        return ngx_http_infer_call_fail(call, NGX_HTTP_INFER_TIMEOUT,
+                                        "no answer within the timeout of the "
+                                        "request");
     }
 
-    task->decoding = ngx_http_infer_now() - task->started;
-
-    ws = ngx_http_infer_get_workspace(task);
-    if (ws == NULL) {
-        return NGX_ERROR;
+    if (call->task->cancelled || ngx_terminate) {
+        return ngx_http_infer_call_fail(call, NGX_HTTP_INFER_CLIENT_GONE,
+                                        "nobody waits for the answer");
     }
 
-    for (n = 0; n < call->batch; n++) {
-        rc = ngx_http_infer_call_item(call, ws->session, n);
-
-        if (rc != NGX_OK) {
-            break;
-        }
-    }
-
-    ngx_http_infer_put_workspace(task, ws);
-
-    if (rc == NGX_OK && call->deadline
-        && ngx_http_infer_now() > call->deadline)
-    {
-        rc = ngx_http_infer_call_fail(call, NGX_HTTP_INFER_TIMEOUT,
-                                      "no answer within the timeout of the "
-                                      "request");
-    }
-
-    task->batch = call->batch;
-    ngx_http_infer_task_finish(task);
-
-    return rc;
+    return NGX_OK;
 }
 
 
@@ -392,65 +370,6 @@ ngx_http_infer_call_outputs(ngx_http_infer_call_t *call)
         if (output->data == NULL) {
             return ngx_http_infer_call_fail(call, NGX_HTTP_INFER_MEMORY,
                                             "out of memory");
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_infer_call_item(ngx_http_infer_call_t *call,
-    infer_session_t *session, size_t n)
-{
-    size_t                    i;
-    uint64_t                  begin;
-    infer_tensor_t            tensor;
-    ngx_http_infer_input_t   *input;
-    ngx_http_infer_output_t  *output;
-
-    begin = ngx_http_infer_now();
-
-    if (call->deadline && begin > call->deadline) {
-        return ngx_http_infer_call_fail(call, NGX_HTTP_INFER_TIMEOUT,
-                                        "no answer within the timeout of the "
-                                        "request");
-    }
-
-    if (call->task->cancelled || ngx_terminate) {
-        return ngx_http_infer_call_fail(call, NGX_HTTP_INFER_CLIENT_GONE,
-                                        "nobody waits for the answer");
-    }
-
-    for (i = 0; i < call->ninputs; i++) {
-        input = &call->inputs[i];
-
-        if (input->images == NULL) {
-            infer_session_set_input(session, i,
-                                    input->data + n * input->size);
-            continue;
-        }
-
-        if (ngx_http_infer_set_image(call->task, &input->images[n], session)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    if (call->ninputs == 0 || call->inputs[0].images == NULL) {
-        call->task->preprocessing += ngx_http_infer_now() - begin;
-    }
-
-    ngx_http_infer_compute(call->task, session);
-
-    for (i = 0; i < call->noutputs; i++) {
-        output = &call->outputs[i];
-
-        if (output->wanted) {
-            infer_session_output_tensor(session, i, &tensor);
-            ngx_memcpy(output->data + n * output->size, tensor.data,
-                       output->size);
         }
     }
 

@@ -12,7 +12,6 @@
 #include "ngx_http_infer_module.h"
 
 
-
 /* after the end of a body: json.c reads numbers eight bytes at a time */
 #define NGX_HTTP_INFER_PADDING  8
 
@@ -56,7 +55,7 @@ typedef struct {
 } ngx_http_infer_output_t;
 
 
-typedef struct {
+struct ngx_http_infer_call_s {
     ngx_http_infer_task_t       *task;
     ngx_http_infer_service_t    *service;
     ngx_pool_t                  *pool;        /* that of the task */
@@ -69,7 +68,13 @@ typedef struct {
     ngx_uint_t                   open;        /* the model takes any batch */
     size_t                       batch;       /* items; 0: not known yet */
     uint64_t                     deadline;    /* ngx_http_infer_now(), or 0 */
-} ngx_http_infer_call_t;
+    size_t                       top;         /* not 0: no outputs, but so many
+                                                 classes in the task */
+    size_t                       done;        /* items that have run */
+
+    ngx_str_t                    id;          /* kserve.c; NULL: none */
+    ngx_uint_t                   columns;     /* tfserving.c */
+};
 
 
 /* a text that grows */
@@ -102,7 +107,21 @@ ngx_int_t ngx_http_infer_json_next(ngx_http_infer_json_t *json,
 json_t *ngx_http_infer_json_object(ngx_str_t *text,
     ngx_http_infer_member_t *large, const char **why);
 
+/* What follows white space. */
+static ngx_inline u_char *
+ngx_http_infer_json_space(u_char *p, u_char *last)
+{
+    while (p < last && (*p == ' ' || *p == LF || *p == CR || *p == '\t')) {
+        p++;
+    }
+
+    return p;
+}
+
+
 /*
+ * numbers.c
+ *
  * Numbers, or booleans, row-major: nested as dim[] says, or, if flat may be,
  * in one array.  Floats are rounded once to double, and then to dtype; what
  * does not fit a dtype is an error.
@@ -169,7 +188,11 @@ ngx_int_t ngx_http_infer_call_alloc(ngx_http_infer_call_t *call,
 ngx_int_t ngx_http_infer_call_base64(ngx_http_infer_call_t *call,
     ngx_str_t *text, ngx_str_t *image);
 
-ngx_int_t ngx_http_infer_call_run(ngx_http_infer_call_t *call);
+/* All inputs are there: memory for the outputs. */
+ngx_int_t ngx_http_infer_call_ready(ngx_http_infer_call_t *call);
+
+/* Whether there is time for, and use in, going on. */
+ngx_int_t ngx_http_infer_call_wanted(ngx_http_infer_call_t *call);
 
 /* The answer is complete; json_size: see answer_json of the task. */
 void ngx_http_infer_call_answer(ngx_http_infer_call_t *call,

@@ -11,8 +11,7 @@
 #include "ngx_http_infer_tensors.h"
 
 
-static ngx_int_t ngx_http_infer_tfs_read(ngx_http_infer_call_t *call,
-    ngx_uint_t *columns);
+static ngx_int_t ngx_http_infer_tfs_body(ngx_http_infer_call_t *call);
 static ngx_int_t ngx_http_infer_tfs_instances(ngx_http_infer_call_t *call,
     ngx_str_t *text);
 static ngx_int_t ngx_http_infer_tfs_instance(ngx_http_infer_call_t *call,
@@ -51,41 +50,39 @@ static const char  *ngx_http_infer_tfs_names[] = {
 };
 
 
-void
-ngx_http_infer_tfs_run(ngx_http_infer_task_t *task)
+ngx_int_t
+ngx_http_infer_tfs_read(ngx_http_infer_task_t *task)
 {
     size_t                  i;
-    ngx_uint_t              columns;
     ngx_http_infer_call_t  *call;
 
     call = ngx_http_infer_create_call(task);
     if (call == NULL) {
-        return;
+        return NGX_ERROR;
     }
-
-    columns = 0;
 
     for (i = 0; i < call->noutputs; i++) {
         call->outputs[i].wanted = 1;
     }
 
-    if (ngx_http_infer_tfs_read(call, &columns) != NGX_OK
-        || ngx_http_infer_call_run(call) != NGX_OK)
-    {
-        return;
-    }
+    return ngx_http_infer_tfs_body(call);
+}
 
-    if (columns) {
-        ngx_http_infer_tfs_outputs(call);
+
+void
+ngx_http_infer_tfs_write(ngx_http_infer_task_t *task)
+{
+    if (task->call->columns) {
+        ngx_http_infer_tfs_outputs(task->call);
 
     } else {
-        ngx_http_infer_tfs_predictions(call);
+        ngx_http_infer_tfs_predictions(task->call);
     }
 }
 
 
 static ngx_int_t
-ngx_http_infer_tfs_read(ngx_http_infer_call_t *call, ngx_uint_t *columns)
+ngx_http_infer_tfs_body(ngx_http_infer_call_t *call)
 {
     size_t                    i;
     json_t                   *root;
@@ -137,10 +134,10 @@ ngx_http_infer_tfs_read(ngx_http_infer_call_t *call, ngx_uint_t *columns)
         }
     }
 
-    *columns = (large[1].value.data != NULL);
+    call->columns = (large[1].value.data != NULL);
 
-    rc = *columns ? ngx_http_infer_tfs_columns(call, &large[1].value)
-                  : ngx_http_infer_tfs_instances(call, &large[0].value);
+    rc = call->columns ? ngx_http_infer_tfs_columns(call, &large[1].value)
+                       : ngx_http_infer_tfs_instances(call, &large[0].value);
 
     for (i = 0; rc == NGX_OK && i < call->ninputs; i++) {
 

@@ -10,8 +10,15 @@
 #define NGX_HTTP_INFER_TORCH_TOP  5
 
 
+ngx_int_t
+ngx_http_infer_torch_read(ngx_http_infer_task_t *task)
+{
+    return ngx_http_infer_image_read(task, NGX_HTTP_INFER_TORCH_TOP);
+}
+
+
 void
-ngx_http_infer_torch_run(ngx_http_infer_task_t *task)
+ngx_http_infer_torch_write(ngx_http_infer_task_t *task)
 {
     size_t                  i;
     u_char                  number[32], *p;
@@ -19,14 +26,7 @@ ngx_http_infer_torch_run(ngx_http_infer_task_t *task)
     ngx_http_infer_out_t    out;
     ngx_http_infer_call_t  *call;
 
-    if (ngx_http_infer_classify(task, NGX_HTTP_INFER_TORCH_TOP) != NGX_OK) {
-        return;
-    }
-
-    call = ngx_http_infer_create_call(task);
-    if (call == NULL) {
-        return;
-    }
+    call = task->call;
 
     ngx_memzero(&out, sizeof(ngx_http_infer_out_t));
     out.pool = call->pool;

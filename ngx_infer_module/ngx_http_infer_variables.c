@@ -26,7 +26,8 @@ static ngx_str_t  ngx_http_infer_variable_names[] = {
     ngx_string("infer_version"),
     ngx_string("infer_time"),
     ngx_string("infer_queue_time"),
-    ngx_string("infer_error")
+    ngx_string("infer_error"),
+    ngx_string("infer_status")
 };
 
 
@@ -89,6 +90,52 @@ ngx_http_infer_set_variable(ngx_http_request_t *r,
 }
 
 
+void
+ngx_http_infer_clear_variables(ngx_http_request_t *r)
+{
+    ngx_uint_t                  i;
+    ngx_http_variable_value_t  *v;
+
+    for (i = 0; i < NGX_HTTP_INFER_VARIABLES; i++) {
+        v = &r->variables[ngx_http_infer_variable_index[i]];
+
+        v->valid = 0;
+        v->not_found = 1;
+    }
+}
+
+
+void
+ngx_http_infer_set_model_variables(ngx_http_request_t *r,
+    ngx_http_infer_endpoint_t *ep)
+{
+    ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL, &ep->name);
+
+    if (ep->version.len) {
+        ngx_http_infer_set_variable(r, NGX_HTTP_INFER_MODEL_VERSION,
+                                    &ep->version);
+    }
+}
+
+
+ngx_int_t
+ngx_http_infer_set_status_variable(ngx_http_request_t *r, ngx_uint_t status)
+{
+    ngx_str_t  text;
+
+    text.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (text.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    text.len = ngx_sprintf(text.data, "%ui", status) - text.data;
+
+    ngx_http_infer_set_variable(r, NGX_HTTP_INFER_STATUS_CODE, &text);
+
+    return NGX_OK;
+}
+
+
 ngx_uint_t
 ngx_http_infer_variable_is_set(ngx_http_request_t *r,
     ngx_http_infer_variable_e variable)
@@ -111,7 +158,15 @@ ngx_http_infer_set_result_variables(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (task->reason != NGX_HTTP_INFER_OK || task->ntop == 0) {
+    if (task->reason != NGX_HTTP_INFER_OK) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_infer_set_status_variable(r, NGX_HTTP_OK) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (task->ntop == 0) {
         return NGX_OK;
     }
 

@@ -402,3 +402,153 @@ qr/\[emerg\].*infer_preprocess.*color/
 infer_preprocess exif=yes;
 --- error_log eval
 qr/\[emerg\].*infer_preprocess.*exif/
+
+
+
+=== batch: of one
+--- config
+infer_batch size=1;
+--- error_log eval
+qr/\[emerg\].*infer_batch.*"size=1"/
+
+
+
+=== batch: of none
+--- config
+infer_batch size=0;
+--- error_log eval
+qr/\[emerg\].*infer_batch.*"size=0"/
+
+
+
+=== batch: too large
+--- config
+infer_batch size=257;
+--- error_log eval
+qr/\[emerg\].*infer_batch.*"size=257".*2 to 256/
+
+
+
+=== batch: no number
+--- config
+infer_batch size=4x;
+--- error_log eval
+qr/\[emerg\].*infer_batch.*"size=4x"/
+
+
+
+=== batch: neither off nor a size
+--- config
+infer_batch on;
+--- error_log eval
+qr/\[emerg\].*infer_batch.*"on"/
+
+
+
+=== batch: no time
+--- config
+infer_batch size=4 delay=soon;
+--- error_log eval
+qr/\[emerg\].*infer_batch.*"delay=soon"/
+
+
+
+=== batch: an empty time
+--- config
+infer_batch size=4 delay=;
+--- error_log eval
+qr/\[emerg\].*infer_batch.*"delay="/
+
+
+
+=== batch: another parameter
+--- config
+infer_batch size=4 wait=1s;
+--- error_log eval
+qr/\[emerg\].*infer_batch.*"wait=1s"/
+
+
+
+=== batch: off, and more
+--- config
+infer_batch off delay=1s;
+--- error_log eval
+qr/\[emerg\].*infer_batch.*"off"/
+
+
+
+=== batch: twice
+--- config
+infer_batch off;
+infer_batch size=2;
+--- error_log eval
+qr/\[emerg\].*infer_batch.*duplicate/
+
+
+
+=== batch: larger than a request may be
+--- config
+location /p {
+    infer_model $TEST_NGINX_MODELS/fashion.onnx;
+    infer_preprocess resize=28 crop=28;
+    infer_batch size=8; infer_max_batch 4;
+}
+--- error_log eval
+qr/\[emerg\].*infer_batch.*size=8.*the 4 of infer_max_batch/
+
+
+
+=== batch: larger than the queue
+--- config
+location /p {
+    infer_model $TEST_NGINX_MODELS/fashion.onnx;
+    infer_preprocess resize=28 crop=28;
+    infer_batch size=16;
+}
+--- error_log eval
+qr/\[emerg\].*infer_batch.*size=16.*the 8 requests.*infer_queue/
+
+
+
+=== batch: a pool that is nowhere
+--- config
+location /p {
+    infer_model $TEST_NGINX_MODELS/fashion.onnx;
+    infer_preprocess resize=28 crop=28;
+    infer_batch size=4; infer_thread_pool nowhere;
+}
+--- error_log eval
+qr/\[emerg\].*unknown thread pool "nowhere"/
+
+
+
+=== batch: a model for one at a time
+--- model eval
+Fixture::Onnx::model(nodes => [Fixture::Onnx::node('Relu', ['x'], ['y'])],
+                     input => [1, 8], output => [1, 8])
+--- config
+location /p { infer_model $TEST_NGINX_HTML/bad.onnx; infer_batch size=4; }
+--- error_log eval
+qr/\[emerg\].*infer_batch: .*bad\.onnx" cannot share.*fixed/
+
+
+
+=== batch: an output for all together
+--- model eval
+Fixture::Onnx::model(nodes => [Fixture::Onnx::node('ReduceMean', ['x'], ['y'], axes => [0])],
+                     input => ['N', 8], output => [1, 8])
+--- config
+location /p { infer_model $TEST_NGINX_HTML/bad.onnx; infer_batch size=4; }
+--- error_log eval
+qr/\[emerg\].*infer_batch: .*bad\.onnx" cannot share.*output "y" does not have the batch/
+
+
+
+=== batch: a result that depends on the others
+--- model eval
+Fixture::Onnx::model(nodes => [Fixture::Onnx::node('Softmax', ['x'], ['y'], axis => 0)],
+                     input => ['N', 8], output => ['N', 8])
+--- config
+location /p { infer_model $TEST_NGINX_HTML/bad.onnx; infer_batch size=4; }
+--- error_log eval
+qr/\[emerg\].*infer_batch: .*bad\.onnx" cannot share.*output "y" depends on the other/

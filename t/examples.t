@@ -7,11 +7,13 @@ use warnings;
 
 BEGIN { push @INC, 't/lib' }
 
+use Digest::MD5 qw(md5_hex);
 use JSON::PP qw(decode_json);
 use Test::More;
 
 use Fixture::Http;
 use Fixture::Infer;
+use Fixture::Upstream;
 
 my $top = "$ENV{TEST_NGINX_MODELS}/..";
 my $shoe = image('9-boot.png');
@@ -223,6 +225,54 @@ is($refused[0]{headers}{'retry-after'}, 1, 'with Retry-After');
 ok(eval { decode_json($refused[0]{body})->{error} }, 'and in JSON');
 is(ask($nginx, 'X-Api-Key: 91be7a04')->{code}, 200,
    'another key has its own rate');
+stops_cleanly($nginx);
+
+
+# ---- moderation.conf ----------------------------------------------------
+
+my %up = map { $_ => Fixture::Upstream->start(name => $_) }
+         qw(application quarantine);
+
+$nginx = running('moderation',
+                 '127.0.0.1:8081' => "127.0.0.1:$up{application}{port}",
+                 '127.0.0.1:8082' => "127.0.0.1:$up{quarantine}{port}");
+
+# Who has got a body, with which headers of ours, or the status.
+sub upload {
+    my ($body, @headers) = @_;
+    my $answer = Fixture::Http::ask($nginx->{port},
+                                    post('/upload', $body, @headers));
+    my $got = eval { decode_json($answer->{body}) };
+
+    return $answer->{code} if !$got || !$got->{name};
+
+    is($got->{md5}, md5_hex($body), 'the body as it was sent');
+
+    return join ' ', $got->{name}, map { $got->{headers}{"x-infer-$_"} // '-' }
+                     qw(class label);
+}
+
+is(upload($shoe), 422, 'moderation.conf: a boot is refused');
+is(upload(image('2-pullover.png')), 'application 2 Pullover',
+   'a pullover goes to the application');
+is(upload(image('halves.jpg'), 'X-Infer-Class: 2', 'X-Infer-Label: Pullover'),
+   'quarantine 0 T-shirt/top',
+   'what is not clear into quarantine, whatever its headers say');
+is(upload('no image'), 415, 'what is no image: refused');
+
+$res = Fixture::Http::ask($nginx->{port},
+                          Fixture::Http::request('GET', '/upload/list'));
+is(eval { decode_json($res->{body})->{name} }, 'application',
+   'GET goes to the application');
+
+@all = map { { port => $nginx->{port}, packets => [post('/upload', $shoe)] } }
+       1 .. 30;
+Fixture::Http::exchange_all(\@all);
+
+my ($limited) = codes(@all) =~ /^422: \d+, 429: (\d+)$/;
+ok($limited, 'limits come before the guard');
+is(() = $nginx->read_log('access.log') =~ /" 429 class=- /g, $limited,
+   'and cost no prediction');
 stops_cleanly($nginx);
 
 done_testing();

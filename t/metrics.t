@@ -44,6 +44,7 @@ my $nginx = started(
             infer_preprocess resize=28 crop=28;
             error_page 415 /415.html; }
         location = /metrics { infer_metrics; }
+        location = /nv { infer_metrics nv; }
 CONF
 my $port = $nginx->{port};
 
@@ -196,6 +197,56 @@ SKIP: {
     my $file = $nginx->path('metrics.txt');
     is(scalar(qx($ENV{PROMTOOL} check metrics < $file 2>&1)), '',
        'promtool check metrics');
+}
+
+# Triton's names: each says what ours say, in its units.
+$text = ask(Fixture::Http::request('GET', '/nv'))->{body};
+
+my %nv = (model => 'fashion', version => 1);
+my %seconds = map { $_ => value($text, 'infer_phase_seconds_sum',
+                                model => 'fashion', phase => $_) }
+              qw(queue decode preprocess infer respond);
+
+is(value($text, 'nv_inference_request_success', %nv), 7, 'nv: successes');
+is(value($text, "nv_inference_$_", %nv), 7, "nv: $_")
+    for qw(count exec_count);
+is(join(' ', map { value($text, 'nv_inference_request_failure', %nv,
+                         reason => $_) } qw(REJECTED CANCELED BACKEND OTHER)),
+   '0 0 0 8', 'nv: failures');
+is(value($text, 'nv_inference_request_failure', reason => 'REJECTED',
+         model => 'late', version => 1), outcome('timeout', 'late'),
+   'nv: a timeout is a rejection');
+is(value($text, 'nv_inference_pending_request_count', %nv), 0,
+   'nv: pending');
+is(value($text, 'nv_inference_request_success', model => 'a\\"b',
+         version => 7) // 'none', outcome('ok', 'a\\"b'), 'nv: a version');
+
+for (['queue', 'queue'], ['compute_input', 'decode', 'preprocess'],
+     ['compute_infer', 'infer'], ['compute_output', 'respond'],
+     ['request', keys %seconds]) {
+    my ($name, @phases) = @$_;
+    my $sum = 0;
+
+    $sum += $seconds{$_} for @phases;
+    cmp_ok(abs(value($text, "nv_inference_${name}_duration_us", %nv)
+               - 1e6 * $sum), '<', 2, "nv: $name");
+}
+
+unlike(metrics(), qr/^nv_/m, 'only where they are asked for');
+
+SKIP: {
+    skip 'PROMTOOL is not set', 2 if !$ENV{PROMTOOL};
+
+    # It takes the text, and finds fault with nothing but names and units,
+    # which are Triton's.
+    $nginx->write_file('nv.txt', $text);
+    my $file = $nginx->path('nv.txt');
+    my @said = split /\n/, qx($ENV{PROMTOOL} check metrics < $file 2>&1);
+    is($? >> 8, 3, 'promtool reads it');
+    is(join("\n", grep { !/^nv_inference_(?:\w+_)?(?:duration_us|count|success|
+                              failure)\ .*(?:"_total"|abbreviated\ units|
+                              base\ unit|"_count")/x } @said), '',
+       'and complains of names alone');
 }
 
 is(ask(Fixture::Http::request('POST', '/metrics', body => 'x'))->{code}, 405,

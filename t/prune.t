@@ -85,7 +85,8 @@ my $plain = accuracy("$dir/out.infer");
     ok($after > $plain - 10, 'unstructured: 30 % cost little');
 
     my ($again, $same) = convert('unstructured again', '--prune', '0.3',
-                                 '--prune-kind', 'unstructured');
+                                 '--prune-kind', 'unstructured', '--data',
+                                 $test);
     ok($bytes eq $same, 'unstructured: the same command, the same bytes');
 }
 

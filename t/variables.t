@@ -1,6 +1,6 @@
 # $infer_class, $infer_label, $infer_confidence, $infer_model, $infer_version,
-# $infer_time, $infer_queue_time and $infer_error: in headers, in the access
-# log, and after nginx has gone on to another location.
+# $infer_time, $infer_queue_time, $infer_error and $infer_status: in headers, in
+# the access log, and after nginx has gone on to another location.
 
 use strict;
 use warnings;
@@ -97,6 +97,47 @@ text
 --- error_code: 415
 --- access_log eval
 qr/^c=-? l=-? p=-? m=fashion v=7 .*e=[^-].* s=415;/
+
+
+
+=== $infer_status: of a prediction
+--- config
+location /predict {
+    $TEST_NGINX_FASHION
+    add_header X-Status "[$infer_status]" always;
+}
+--- request eval
+"POST /predict\n" . main::image('8-bag.png')
+--- response_headers
+X-Status: [200]
+
+
+
+=== $infer_status: of an error
+--- config
+location /predict {
+    $TEST_NGINX_FASHION
+    add_header X-Status "[$infer_status]" always;
+}
+--- request
+POST /predict
+text
+--- error_code: 415
+--- response_headers
+X-Status: [415]
+
+
+
+=== $infer_status: of a description
+--- config
+location /predict {
+    $TEST_NGINX_FASHION
+    add_header X-Status "[$infer_status]" always;
+}
+--- request
+GET /predict
+--- response_headers
+X-Status: []
 
 
 

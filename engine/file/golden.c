@@ -1,7 +1,8 @@
 /*
  * The golden run: a fixed input, and the bits that came out where the file was
  * made.  Whoever is about to serve a model runs it once more and knows that
- * file, processor and program still compute the same.
+ * file, processor and program still compute the same.  Such inputs also show
+ * whether the items of a batch leave each other alone.
  */
 
 #include <math.h>
@@ -24,6 +25,14 @@ static int set_inputs(infer_session_t *session, const infer_model_t *model,
     const infer_section_t *s, infer_error_t *err);
 static void expand(const infer_tensor_t *t, const unsigned char *byte,
     void *data);
+static int check_shapes(const infer_session_t *one,
+    const infer_session_t *two, const infer_model_t *model,
+    infer_error_t *err);
+static int is_item(const infer_tensor_t *one, const infer_tensor_t *two);
+static void *fixed_input(const infer_session_t *session, uint32_t i,
+    infer_error_t *err);
+static int same_items(infer_session_t *one, infer_session_t *two,
+    const infer_model_t *model, infer_error_t *err);
 static int same_output(const infer_tensor_t *t, const void *golden,
     int exact);
 static int is_exact(void);
@@ -263,6 +272,167 @@ expand(const infer_tensor_t *t, const unsigned char *byte, void *data)
                           1);
         }
     }
+}
+
+
+/* ---- items of a batch ------------------------------------------------- */
+
+int
+infer_model_check_items(const infer_model_t *model, infer_error_t *err)
+{
+    int               rc = -1;
+    void             *data;
+    infer_session_t  *one, *two;
+
+    one = infer_session_create(model, 1, 1, err);
+    two = one != NULL ? infer_session_create(model, 2, 1, err) : NULL;
+
+    if (two == NULL || check_shapes(one, two, model, err) != 0) {
+        goto done;
+    }
+
+    for (uint32_t i = 0; i < model->n_inputs; i++) {
+        data = fixed_input(two, i, err);
+        if (data == NULL) {
+            goto done;
+        }
+
+        infer_session_set_input(two, i, data);
+        free(data);
+    }
+
+    infer_session_run(two, NULL);
+    rc = same_items(one, two, model, err);
+
+done:
+
+    infer_session_free(one);
+    infer_session_free(two);
+
+    return rc;
+}
+
+
+static int
+check_shapes(const infer_session_t *one, const infer_session_t *two,
+    const infer_model_t *model, infer_error_t *err)
+{
+    infer_port_t    port;
+    infer_tensor_t  t1, t2;
+
+    for (uint32_t i = 0; i < model->n_inputs + model->n_outputs; i++) {
+        if (i < model->n_inputs) {
+            infer_session_input_tensor(one, i, &t1);
+            infer_session_input_tensor(two, i, &t2);
+            infer_model_input(model, i, &port);
+
+        } else {
+            infer_session_output_tensor(one, i - model->n_inputs, &t1);
+            infer_session_output_tensor(two, i - model->n_inputs, &t2);
+            infer_model_output(model, i - model->n_inputs, &port);
+        }
+
+        if (!is_item(&t1, &t2)) {
+            snprintf(err->text, sizeof(err->text), "%s \"%.400s\" does not "
+                     "have the batch as its first dimension",
+                     i < model->n_inputs ? "input" : "output", port.name);
+            return -1;
+        }
+    }
+
+    if (model->n_inputs == 0) {
+        snprintf(err->text, sizeof(err->text), "the model has no input");
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* Whether the first dimension, and no other, is the batch. */
+static int
+is_item(const infer_tensor_t *one, const infer_tensor_t *two)
+{
+    for (int d = 0; d < one->rank; d++) {
+        if (two->dim[d] != (d == 0 ? 2 : one->dim[d])) {
+            return 0;
+        }
+    }
+
+    return one->rank > 0 && one->dim[0] == 1;
+}
+
+
+/* What set_inputs would take from a file; the caller frees it. */
+static void *
+fixed_input(const infer_session_t *session, uint32_t i, infer_error_t *err)
+{
+    void            *data;
+    size_t           n;
+    infer_tensor_t   t;
+    unsigned char   *byte;
+
+    infer_session_input_tensor(session, i, &t);
+    n = infer_numel(&t);
+    byte = malloc(n + 1);
+    data = calloc(n + 1, infer_dtype_size(t.dtype));
+
+    if (byte == NULL || data == NULL) {
+        snprintf(err->text, sizeof(err->text), "out of memory");
+        free(byte);
+        free(data);
+        return NULL;
+    }
+
+    pattern(&t, i, byte);
+    expand(&t, byte, data);
+    free(byte);
+
+    return data;
+}
+
+
+/* Holds what each item of `two` gave against what it gives alone. */
+static int
+same_items(infer_session_t *one, infer_session_t *two,
+    const infer_model_t *model, infer_error_t *err)
+{
+    char            *data;
+    size_t           size;
+    infer_port_t     port;
+    infer_tensor_t   t, both;
+
+    for (size_t n = 0; n < 2; n++) {
+        for (uint32_t i = 0; i < model->n_inputs; i++) {
+            data = fixed_input(two, i, err);
+            if (data == NULL) {
+                return -1;
+            }
+
+            infer_session_input_tensor(one, i, &t);
+            size = infer_numel(&t) * infer_dtype_size(t.dtype);
+            infer_session_set_item(one, i, 0, data + n * size);
+            free(data);
+        }
+
+        infer_session_run(one, NULL);
+
+        for (uint32_t i = 0; i < model->n_outputs; i++) {
+            infer_session_output_tensor(one, i, &t);
+            infer_session_output_tensor(two, i, &both);
+            size = infer_numel(&t) * infer_dtype_size(t.dtype);
+
+            if (!same_output(&t, (char *) both.data + n * size, is_exact())) {
+                infer_model_output(model, i, &port);
+                snprintf(err->text, sizeof(err->text), "output \"%.400s\" "
+                         "depends on the other items of its batch",
+                         port.name);
+                return -1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 

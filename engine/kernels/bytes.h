@@ -57,9 +57,9 @@ to_bytes(const bytes_t *k, vf a, vf b, vf c, vf d)
 /* ---- elementwise ------------------------------------------------------ */
 
 /* 16 results, or n. */
-static inline vf
-combine_u8(const infer_binary_u8_t *bin, const uint8_t *a, size_t a_step,
-    const uint8_t *b, size_t b_step, size_t n)
+static inline __attribute__((always_inline)) vf
+combine_u8(int32_t kind, const infer_binary_u8_t *bin, const uint8_t *a,
+    size_t a_step, const uint8_t *b, size_t b_step, size_t n)
 {
     vf  scale = v_set1(bin->a.scale);
     vi  x = a_step ? vi_load_u8(a, n) : vi_set1(*a);
@@ -68,14 +68,59 @@ combine_u8(const infer_binary_u8_t *bin, const uint8_t *a, size_t a_step,
     x = vi_sub(x, vi_set1((uint32_t) bin->a.zero));
     y = vi_sub(y, vi_set1((uint32_t) bin->b.zero));
 
-    if (bin->kind == INFER_MUL) {
+    if (kind == INFER_MUL) {
         return v_mul(v_convert(vi_mul(x, y)), scale);
     }
 
     return v_fma(v_convert(y),
-                 v_set1(bin->kind == INFER_SUB ? -bin->b.scale
-                                               : bin->b.scale),
+                 v_set1(kind == INFER_SUB ? -bin->b.scale : bin->b.scale),
                  v_mul(v_convert(x), scale));
+}
+
+
+/* Vector p of four. */
+#define COMBINE_U8(p)                                                        \
+    combine_u8(kind, &bin, a + a_step * (i + 16 * p), a_step,                \
+               b + b_step * (i + 16 * p), b_step, 16)
+
+/*
+ * The first multiple of 64 of n bytes: returns it.  Compiled for each kind,
+ * and for the steps 1 and 1; bin is a copy, which no store to y can change.
+ */
+static inline __attribute__((always_inline)) size_t
+binary_blocks(int32_t kind, infer_binary_u8_t bin, const uint8_t *a,
+    size_t a_step, const uint8_t *b, size_t b_step, size_t n)
+{
+    size_t   i;
+    bytes_t  k = bytes_of(&bin.bytes);
+
+    for (i = 0; i + 64 <= n; i += 64) {
+        vi_store_n(bin.y + i,
+                   vi_order(to_bytes(&k, COMBINE_U8(0), COMBINE_U8(1),
+                                     COMBINE_U8(2), COMBINE_U8(3))), 64);
+    }
+
+    return i;
+}
+
+
+static size_t
+binary_bytes(const infer_binary_u8_t *bin, const uint8_t *a, size_t a_step,
+    const uint8_t *b, size_t b_step, size_t n)
+{
+    if (bin->y32) {
+        return 0;
+    }
+
+    if (bin->kind == INFER_ADD && a_step && b_step) {
+        return binary_blocks(INFER_ADD, *bin, a, 1, b, 1, n);
+    }
+
+    if (bin->kind == INFER_MUL && a_step && b_step) {
+        return binary_blocks(INFER_MUL, *bin, a, 1, b, 1, n);
+    }
+
+    return binary_blocks(bin->kind, *bin, a, a_step, b, b_step, n);
 }
 
 
@@ -87,11 +132,14 @@ binary_u8(const infer_binary_u8_t *bin, const uint8_t *a, size_t a_step,
     size_t   left;
     bytes_t  k = bytes_of(&bin->bytes);
 
-    for (size_t i = 0; i < n; i += 64) {
+    for (size_t i = binary_bytes(bin, a, a_step, b, b_step, n); i < n;
+         i += 64)
+    {
         for (size_t l = 0; l < 64 && l < n - i; l += 16) {
             left = n - i - l;
-            v[l / 16] = combine_u8(bin, a + a_step * (i + l), a_step,
-                                   b + b_step * (i + l), b_step, left);
+            v[l / 16] = combine_u8(bin->kind, bin, a + a_step * (i + l),
+                                   a_step, b + b_step * (i + l), b_step,
+                                   left);
 
             if (bin->y32) {
                 v_store_m(bin->y32 + i + l, v[l / 16], v_mask(left));

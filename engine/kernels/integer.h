@@ -204,11 +204,17 @@ end_block(const infer_end_t *e, const int32_t *acc, size_t width, size_t row,
 
 /* ---- the tile --------------------------------------------------------- */
 
+/* Few rows take weights faster than they come, and fetch their own: a CPU's
+   prefetching stops at each page of 4 KB. */
+#define U8_FEW_ROWS        3
+#define U8_AHEAD           1024
+
 /* Accumulator acc<row>_<panel>. */
 #define U8_START(p, i)     vi  start##p = vi_load(start + 16 * p);
 #define U8_DECLARE(i, P)   PANELS_##P(U8_DECLARE1, i)
 #define U8_DECLARE1(p, i)  vi  acc##i##_##p = start##p;
 #define U8_WEIGHTS(p, i)   vi  w##p = vi_load(w + p * panel);
+#define U8_FETCH(p, i)     __builtin_prefetch(w + p * panel + U8_AHEAD);
 #define U8_ROW(i)          (((i) < 7 ? a : a7) + ((i) % 7) * lda)
 #define U8_MAC(i, P)       { vi  x = vi_set1(four(U8_ROW(i)));               \
                              PANELS_##P(U8_MAC1, i) }
@@ -228,11 +234,14 @@ four(const uint8_t *a)
 }
 
 
-/* R rows from `row` on, P panels from column `col` on. */
+/*
+ * R rows from `row` on, P panels from column `col` on; meanwhile what lies at
+ * `ahead` and each `stride` bytes on is fetched into the second cache.
+ */
 #define TILE_U8(R, P)                                                        \
 static void                                                                  \
 tile_u8_##R##x##P(const infer_tile_u8_t *t, size_t row, size_t col,          \
-    int32_t *out)                                                            \
+    int32_t *out, const char *ahead, size_t stride)                          \
 {                                                                            \
     enum { width = 16 * P };                                                 \
     size_t          lda = t->lda;                                            \
@@ -250,7 +259,15 @@ tile_u8_##R##x##P(const infer_tile_u8_t *t, size_t row, size_t col,          \
                                                                              \
     do {                                                                     \
         for (end += run; w != end; w += 64, a += 4, a7 += 4) {               \
+            __builtin_prefetch(ahead, 0, 2);                                 \
+            ahead += stride;                                                 \
+                                                                             \
             PANELS_##P(U8_WEIGHTS, )                                         \
+                                                                             \
+            if (R <= U8_FEW_ROWS) {                                          \
+                PANELS_##P(U8_FETCH, )                                       \
+            }                                                                \
+                                                                             \
             ROWS_##R(U8_MAC, P)                                              \
         }                                                                    \
                                                                              \
@@ -279,11 +296,13 @@ TILE_U8(3, 4)
 #define TILE_U8_NAME(R, P)  tile_u8_##R##x##P
 
 typedef void (*tile_u8_t)(const infer_tile_u8_t *t, size_t row, size_t col,
-    int32_t *sums);
+    int32_t *sums, const char *ahead, size_t stride);
 
-/* All columns of up to TILE_U8_MAX_ROWS rows: see tile_row_block(). */
+/* All columns of up to TILE_U8_MAX_ROWS rows: see tile_row_block().  Fetches
+   `size` bytes at `ahead`. */
 static void
-tile_u8_rows(const infer_tile_u8_t *t, size_t row, size_t rows)
+tile_u8_rows(const infer_tile_u8_t *t, size_t row, size_t rows,
+    const char *ahead, size_t size)
 {
     static const tile_u8_t  narrow[] = { TILE_U8_VARIANTS(TILE_U8_ROW, 1) };
 #if TILE_U8_WIDE
@@ -293,7 +312,7 @@ tile_u8_rows(const infer_tile_u8_t *t, size_t row, size_t rows)
     static const tile_u8_t  few[] = { TILE_U8_NAME(1, 4), TILE_U8_NAME(2, 4),
                                       TILE_U8_NAME(3, 4) };
 #endif
-    size_t     panels, left;
+    size_t     panels, left, steps = t->k / 4;
     int32_t    sums[TILE_U8_SUMS] __attribute__((aligned(64)));
     tile_u8_t  tile;
 
@@ -320,7 +339,8 @@ tile_u8_rows(const infer_tile_u8_t *t, size_t row, size_t rows)
         }
 #endif
 
-        tile(t, row, col, sums);
+        tile(t, row, col, sums, ahead + size * col / t->n,
+             (size * panels * 16 / t->n + steps - 1) / steps);
         end_block(t->end, sums, panels * 16, row, col, rows,
                   left < panels * 16 ? left : panels * 16);
     }
@@ -330,14 +350,17 @@ tile_u8_rows(const infer_tile_u8_t *t, size_t row, size_t rows)
 static void
 tile_u8(const infer_tile_u8_t *t)
 {
-    size_t  rows, left, tiles;
+    size_t       rows, left, tiles, from;
+    const char  *ahead = t->ahead_size > 0 ? t->ahead : (const void *) t->a;
 
     for (size_t row = 0; row < t->rows; row += rows) {
         left = t->rows - row;
         tiles = (left + TILE_U8_MAX_ROWS - 1) / TILE_U8_MAX_ROWS;
         rows = (left + tiles - 1) / tiles;
+        from = t->ahead_size * row / t->rows;
 
-        tile_u8_rows(t, row, rows);
+        tile_u8_rows(t, row, rows, ahead + from,
+                     t->ahead_size * (row + rows) / t->rows - from);
     }
 }
 

@@ -210,6 +210,8 @@ typedef struct {
     const int8_t         *panels;
     const int32_t        *start;        /* n rounded up to a panel */
     size_t                n;
+    const void           *ahead;        /* is fetched into the second cache */
+    size_t                ahead_size;   /* meanwhile; bytes, 0 for nothing */
     const infer_end_t    *end;
 } infer_tile_u8_t;
 

@@ -10,6 +10,7 @@
 #ifndef INFER_KERNELS_ROWS_H
 #define INFER_KERNELS_ROWS_H
 
+#include "kernels/variants.h"
 
 #define EACH_VECTOR(n)                                                       \
     for (size_t i = 0; i < (n); i += 16)
@@ -79,29 +80,58 @@ tap_f32(const infer_tap_t *tap, size_t k)
 }
 
 
-#define POOL(F)                                                              \
-    do {                                                                     \
-        for (size_t k = 0; k < p->width; k++) {                              \
-            EACH_VECTOR (p->channels) {                                      \
-                vm  m = v_mask(p->channels - i);                             \
-                vf  v = v_load_m(tap_f32(&p->tap[0], k) + i, m);             \
+/* Vectors v0 .. v3 of neighbouring channels, or the last one, masked. */
+#define POOL_LOAD_4(p)      v_load(x + 16 * p)
+#define POOL_LOAD_1(p)      v_load_m(x, v_mask(n))
+#define POOL_FIRST(p, P)    vf  v##p = POOL_LOAD_##P(p);
+#define POOL_MAX(p, P)      v##p = v_maximum(v##p, POOL_LOAD_##P(p));
+#define POOL_SUM(p, P)      v##p = v_add(v##p, POOL_LOAD_##P(p));
+#define POOL_STORE(p, P)    POOL_STORE_##P(p)
+#define POOL_STORE_4(p)     v_store(c + 16 * p, v##p);
+#define POOL_STORE_1(p)     v_store_m(c, v##p, v_mask(n));
+
+/* All outputs, P vectors of channels of which the first is number i. */
+#define POOL(OP, P)                                                          \
+static void                                                                  \
+pool_##OP##_##P(const infer_pool_f32_t *p, size_t i)                         \
+{                                                                            \
+    size_t              n = p->channels - i;                                 \
+    float              *c = p->c + i;                                        \
+    const float        *x;                                                   \
+    const infer_tap_t  *end = p->tap + p->taps;                              \
                                                                              \
-                for (size_t t = 1; t < p->taps; t++) {                       \
-                    v = F(v, v_load_m(tap_f32(&p->tap[t], k) + i, m));       \
-                }                                                            \
+    (void) n;                                                                \
                                                                              \
-                v_store_m(p->c + k * p->ldc + i, v, m);                      \
-            }                                                                \
+    for (size_t k = 0; k < p->width; k++, c += p->ldc) {                     \
+        x = tap_f32(p->tap, k) + i;                                          \
+        PANELS_##P(POOL_FIRST, P)                                            \
+                                                                             \
+        for (const infer_tap_t *tap = p->tap + 1; tap < end; tap++) {        \
+            x = tap_f32(tap, k) + i;                                         \
+            PANELS_##P(POOL_##OP, P)                                         \
         }                                                                    \
-    } while (0)
+                                                                             \
+        PANELS_##P(POOL_STORE, P)                                            \
+    }                                                                        \
+}
+
+POOL(MAX, 1)
+POOL(MAX, 4)
+POOL(SUM, 1)
+POOL(SUM, 4)
 
 static void
 pool_f32(const infer_pool_f32_t *p)
 {
-    if (p->sum) {
-        POOL(v_add);
-    } else {
-        POOL(v_maximum);
+    for (size_t i = 0; i < p->channels; ) {
+        if (p->channels - i >= 64) {
+            (p->sum ? pool_SUM_4 : pool_MAX_4)(p, i);
+            i += 64;
+
+        } else {
+            (p->sum ? pool_SUM_1 : pool_MAX_1)(p, i);
+            i += 16;
+        }
     }
 }
 

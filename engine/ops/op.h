@@ -37,6 +37,9 @@ typedef struct {
                                             out[0]: see strided; 0: dense */
     const void              *packed;     /* what pack() wrote; 64-byte
                                             aligned; NULL without pack */
+    const void              *ahead;      /* what the operators behind this */
+    size_t                   ahead_size; /* one packed, in their order: run()
+                                            may fetch it into the cache */
     const infer_kernels_t   *kernels;
     const infer_parallel_t  *parallel;   /* NULL: this thread alone */
     unsigned char           *scratch;    /* slots areas of scratch_size bytes,

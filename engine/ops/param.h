@@ -366,10 +366,12 @@ typedef struct {
 /*
  * in: x f32.  out: x as u8; scale f32; zero point u8, as ONNX's
  * DynamicQuantizeLinear computes them, one for all dimensions from axis on
- * (scale and zero point have the dimensions before axis).
+ * (scale and zero point have the dimensions before axis).  reduced: x takes
+ * 7 bits, as PyTorch's reduce_range has it.
  */
 typedef struct {
     int32_t  axis;
+    int32_t  reduced;
 } infer_dynamic_quantize_t;
 
 /* Sums of so many products of u8 and i8 fit in i32. */

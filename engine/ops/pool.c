@@ -2,10 +2,8 @@
  * Max and average pooling over (N, D, H, W, C); with fewer spatial dimensions
  * the leading ones are 1.
  *
- * f32 is separable: the rows under the window are combined over their whole
- * width W * C first, then the columns over C.  Both steps are kernels in an
- * order that depends on the window alone, so the bits do not depend on the
- * batch or on threads.  Other dtypes, and maxima with indices, visit each tap.
+ * Floats and unsigned bytes have their own files; other dtypes, and maxima
+ * with indices, visit each tap of a pixel here.
  */
 
 #include <float.h>
@@ -31,13 +29,6 @@ static int output_size(infer_graph_t *g, const infer_node_t *node,
 static int admitted(const infer_pool_t *param, infer_dtype_t dtype);
 static infer_pool_taps_t taps_between(const infer_pooling_t *p, int i, int64_t o, int64_t low,
     int64_t high);
-static void row_f32(void *arg, size_t i, size_t slot);
-static int combine_rows(const infer_pooling_t *p, const infer_binary_t *bin,
-    const int64_t *at, float *sum);
-static void combine_columns(const infer_pooling_t *p, infer_tap_t *tap,
-    const float *sum, float *y);
-static void fill(const infer_pooling_t *p, float *y, int64_t n);
-static void divide_row(const infer_pooling_t *p, const int64_t *at, float *y);
 static void row_pixels(void *arg, size_t i, size_t slot);
 static int taps_begin(const infer_pooling_t *p, const int64_t *at, walk_t *walk);
 static int taps_next(const infer_pooling_t *p, const int64_t *at, walk_t *walk);
@@ -216,11 +207,8 @@ pool_scratch(const infer_call_t *call)
         return infer_pool_u8_scratch(call, &call->param->pool.window);
     }
 
-    /* the taps of a row, and the row that they are taken from */
-    return (size_t) call->param->pool.window.kernel[2]
-           * sizeof(infer_tap_t)
-           + (size_t) x->dim[x->rank - 2] * (size_t) x->dim[x->rank - 1]
-             * sizeof(float);
+    return x->dtype == INFER_F32
+           ? infer_pool_f32_scratch(call, &call->param->pool.window) : 0;
 }
 
 
@@ -263,172 +251,24 @@ taps_between(const infer_pooling_t *p, int i, int64_t o, int64_t low, int64_t hi
 }
 
 
+size_t
+infer_pool_most_taps(const infer_call_t *call, const infer_window_t *w, int i)
+{
+    int                    d;
+    size_t                 most;
+    const infer_tensor_t  *x = call->in[0];
+
+    d = x->rank - 4 + i;
+    most = d < 1 ? 1 : (size_t) x->dim[d];
+
+    return most < (size_t) w->kernel[i] ? most : (size_t) w->kernel[i];
+}
+
+
 infer_pool_taps_t
 infer_pool_taps_inside(const infer_pooling_t *p, int i, int64_t o)
 {
     return taps_between(p, i, o, 0, p->in[i]);
-}
-
-
-/* ---- f32, by rows ------------------------------------------------------ */
-
-static void
-row_f32(void *arg, size_t i, size_t slot)
-{
-    float                 *y, *sum;
-    int64_t                at[4];
-    const infer_pooling_t          *p = arg;
-    infer_tap_t       *tap;
-    const infer_binary_t   bin = {
-        .kind = p->param->average ? INFER_ADD : INFER_MAX
-    };
-
-    y = (float *) p->call->out[0]->data
-        + (int64_t) i * p->out[2] * p->ld;
-    tap = infer_scratch(p->call, slot);
-    sum = (float *) (tap + p->window->kernel[2]);
-
-    at[0] = (int64_t) i / (p->out[0] * p->out[1]);
-    at[1] = (int64_t) i / p->out[1] % p->out[0];
-    at[2] = (int64_t) i % p->out[1];
-
-    if (combine_rows(p, &bin, at, sum)) {
-        combine_columns(p, tap, sum, y);
-    } else {
-        fill(p, y, p->out[2]);
-    }
-
-    if (p->param->average) {
-        divide_row(p, at, y);
-    }
-}
-
-
-/* All rows under the window of output (n, od, oh) into one; 0: none. */
-static int
-combine_rows(const infer_pooling_t *p, const infer_binary_t *bin, const int64_t *at,
-    float *sum)
-{
-    int                    any;
-    infer_pool_taps_t                 d, h;
-    int64_t                row, n;
-    const float           *x;
-    const infer_window_t  *w = p->window;
-
-    d = infer_pool_taps_inside(p, 0, at[1]);
-    h = infer_pool_taps_inside(p, 1, at[2]);
-    n = p->in[2] * p->channels;
-    any = 0;
-
-    for (int64_t kd = d.first; kd < d.end; kd++) {
-        for (int64_t kh = h.first; kh < h.end; kh++) {
-            row = at[0] * p->in[0]
-                  + at[1] * w->stride[0] - w->before[0] + kd * w->dilation[0];
-            row = row * p->in[1]
-                  + at[2] * w->stride[1] - w->before[1] + kh * w->dilation[1];
-
-            x = (const float *) p->call->in[0]->data + row * n;
-
-            if (any) {
-                p->call->kernels->binary_f32(bin, sum, 1, x, 1, sum,
-                                             (size_t) n);
-            } else {
-                memcpy(sum, x, (size_t) n * sizeof(float));
-            }
-
-            any = 1;
-        }
-    }
-
-    return any;
-}
-
-
-/* The columns under each window: outputs with the same taps at once. */
-static void
-combine_columns(const infer_pooling_t *p, infer_tap_t *tap, const float *sum,
-    float *y)
-{
-    int64_t                n;
-    infer_pool_f32_t       row;
-    infer_pool_taps_t      t, next;
-    const infer_window_t  *w = p->window;
-
-    row.tap = tap;
-    row.channels = (size_t) p->channels;
-    row.ldc = (size_t) p->ld;
-    row.sum = p->param->average;
-
-    for (int64_t o = 0; o < p->out[2]; o += n) {
-        t = infer_pool_taps_inside(p, 2, o);
-
-        for (n = 1; o + n < p->out[2]; n++) {
-            next = infer_pool_taps_inside(p, 2, o + n);
-
-            if (next.first != t.first || next.end != t.end) {
-                break;
-            }
-        }
-
-        if (t.first >= t.end) {
-            fill(p, y + o * p->ld, n);
-            continue;
-        }
-
-        for (int64_t k = t.first; k < t.end; k++) {
-            tap[k - t.first].x = sum + (o * w->stride[2] - w->before[2]
-                                        + k * w->dilation[2]) * p->channels;
-            tap[k - t.first].step = (size_t) (w->stride[2] * p->channels);
-        }
-
-        row.taps = (size_t) (t.end - t.first);
-        row.width = (size_t) n;
-        row.c = y + o * p->ld;
-
-        p->call->kernels->pool_f32(&row);
-    }
-}
-
-
-/* n outputs of windows without a tap. */
-static void
-fill(const infer_pooling_t *p, float *y, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++, y += p->ld) {
-        for (int64_t c = 0; c < p->channels; c++) {
-            y[c] = p->param->average ? 0 : -INFINITY;
-        }
-    }
-}
-
-
-/* Divides each output by its count, outputs with equal counts at once. */
-static void
-divide_row(const infer_pooling_t *p, const int64_t *at, float *y)
-{
-    float                 count;
-    int64_t               first, next, here[4];
-    const infer_binary_t  bin = { .kind = INFER_DIV };
-
-    memcpy(here, at, 3 * sizeof(int64_t));
-
-    for (first = 0; first < p->out[2]; first = next) {
-        here[3] = first;
-        count = (float) infer_pool_divisor(p, here);
-
-        for (next = first + 1; next < p->out[2]; next++) {
-            here[3] = next;
-
-            if ((float) infer_pool_divisor(p, here) != count) {
-                break;
-            }
-        }
-
-        p->call->kernels->binary_f32(&bin, y + first * p->channels, 1, &count,
-                                     0, y + first * p->channels,
-                                     (size_t) ((next - first)
-                                               * p->channels));
-    }
 }
 
 
@@ -647,7 +487,12 @@ pool_run(const infer_call_t *call)
 
     switch (x->dtype) {
     case INFER_F32:
-        p.pixel = call->n_out == 2 ? max_f32 : NULL;
+        if (call->n_out == 1) {
+            infer_pool_f32_run(&p);
+            return;
+        }
+
+        p.pixel = max_f32;
         break;
 
     case INFER_F64:
@@ -675,7 +520,7 @@ pool_run(const infer_call_t *call)
         p.pixel = max_i64;
     }
 
-    infer_parallel_for(call, p.pixel == NULL ? row_f32 : row_pixels, &p,
+    infer_parallel_for(call, row_pixels, &p,
                        (size_t) (x->dim[0] * p.out[0] * p.out[1]));
 }
 

@@ -40,6 +40,11 @@ void infer_pooling_init(infer_pooling_t *p, const infer_call_t *call,
 infer_pool_taps_t infer_pool_taps_inside(const infer_pooling_t *p, int i,
     int64_t o);
 
+/* Taps of dimension i that lie in the input, at most: a window may be much
+   larger. */
+size_t infer_pool_most_taps(const infer_call_t *call, const infer_window_t *w,
+    int i);
+
 /*
  * The elements that an average is over, at[]: n, od, oh, ow.  Those of the
  * input, or those of input and padding (but not what a window rounded up
@@ -47,6 +52,17 @@ infer_pool_taps_t infer_pool_taps_inside(const infer_pooling_t *p, int i,
  * the result is 0.
  */
 int64_t infer_pool_divisor(const infer_pooling_t *p, const int64_t *at);
+
+/*
+ * Floats, without indices.  _row: output line at[]: n, od, oh, from the input
+ * lines that lie under its window, in order: x of the first `rows` taps of
+ * infer_pool_f32_scratch() bytes.
+ */
+size_t infer_pool_f32_scratch(const infer_call_t *call,
+    const infer_window_t *window);
+void infer_pool_f32_run(const infer_pooling_t *p);
+void infer_pool_f32_row(const infer_pooling_t *p, const int64_t *at,
+    infer_tap_t *tap, size_t rows, float *y);
 
 /* Bytes: the largest, or the average that QPOOL asks for. */
 size_t infer_pool_u8_scratch(const infer_call_t *call,

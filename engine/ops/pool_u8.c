@@ -21,14 +21,10 @@ static int same_window(const infer_pooling_t *p, const int64_t *at,
 size_t
 infer_pool_u8_scratch(const infer_call_t *call, const infer_window_t *window)
 {
-    size_t                 n = 1, most;
-    const infer_tensor_t  *x = call->in[0];
+    size_t  n = 1;
 
-    /* a window may be much larger than what lies inside it */
     for (int i = 0; i < 3; i++) {
-        most = i < 5 - x->rank ? 1 : (size_t) x->dim[x->rank - 4 + i];
-        n *= most < (size_t) window->kernel[i] ? most
-                                               : (size_t) window->kernel[i];
+        n *= infer_pool_most_taps(call, window, i);
     }
 
     return n * sizeof(infer_tap_t);

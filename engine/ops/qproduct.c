@@ -17,6 +17,9 @@
 /* Products in a sum that cannot overflow, bias aside: 2^31 / (255 * 128). */
 #define MAX_K          65793
 
+/* Of the weights that come next, so much is fetched before they do. */
+#define AHEAD_BYTES    STRETCH_BYTES
+
 /* Sizes for a second cache of 1 MB or more, half of it for weights. */
 #define WEIGHTS_BYTES  ((size_t) 512 << 10)
 #define GATHER_BYTES   ((size_t) 64 << 10)
@@ -79,6 +82,8 @@ static void run_task(void *arg, size_t i, size_t slot);
 static const uint8_t *gather_rows(const split_t *s, const region_t *r,
     uint8_t *dst);
 static void run_region(const split_t *s, const region_t *r);
+static void fetch_ahead(const split_t *s, const region_t *r, size_t row,
+    size_t panel, size_t last, infer_tile_u8_t *tile);
 static void run_tile(const split_t *s, const region_t *r, size_t row,
     size_t panel, size_t last);
 
@@ -612,6 +617,41 @@ run_region(const split_t *s, const region_t *r)
 }
 
 
+/*
+ * Weights come from memory slower than they are used, but while others are:
+ * tiles fetch each a part of the stretch that follows, or of the next
+ * operator's first.
+ */
+static void
+fetch_ahead(const split_t *s, const region_t *r, size_t row, size_t panel,
+    size_t last, infer_tile_u8_t *tile)
+{
+    size_t                   first, rows, size, from;
+    const char              *ahead;
+    const infer_qproduct_t  *p = s->product;
+
+    if (last < r->last) {
+        ahead = (const char *) tile->panels
+                + (last - panel) * s->packed.step;
+        first = row - r->row;
+        rows = r->end - r->row;
+        size = (min_size(last + s->stretch, r->last) - last)
+               * s->packed.step;
+
+    } else {
+        ahead = p->call->ahead;
+        first = row;
+        rows = p->rows;
+        size = min_size(p->call->ahead_size, AHEAD_BYTES);
+    }
+
+    from = size * first / rows;
+
+    tile->ahead = ahead + from;
+    tile->ahead_size = size * (first + tile->rows) / rows - from;
+}
+
+
 static void
 run_tile(const split_t *s, const region_t *r, size_t row, size_t panel,
     size_t last)
@@ -638,6 +678,7 @@ run_tile(const split_t *s, const region_t *r, size_t row, size_t panel,
                   + (r->group * s->panels + panel) * s->packed.step;
     tile.start = s->packed.start + vector;
     tile.end = &end;
+    fetch_ahead(s, r, row, panel, last, &tile);
 
     end.scale = s->packed.scale + vector;
     end.bias = s->packed.bias + vector;

@@ -466,9 +466,10 @@ quantize_rows(void *arg, size_t i, size_t slot)
 static void
 set_scale(const rows_t *rows, size_t row, const float *range)
 {
-    float  scale, zero;
+    float  scale, zero, top;
 
-    scale = (range[1] - range[0]) / 255;
+    top = rows->call->param->dynamic_quantize.reduced ? 127 : 255;
+    scale = (range[1] - range[0]) / top;
 
     if (!(scale > 0)) {
         scale = 1;
@@ -476,7 +477,7 @@ set_scale(const rows_t *rows, size_t row, const float *range)
 
     zero = rintf(-range[0] / scale);
     zero = zero > 0 ? zero : 0;
-    zero = zero < 255 ? zero : 255;
+    zero = zero < top ? zero : top;
 
     ((float *) rows->call->out[1]->data)[row] = scale;
     ((uint8_t *) rows->call->out[2]->data)[row] = (uint8_t) zero;

@@ -18,8 +18,6 @@ static const infer_parallel_t *usable(const infer_session_t *s,
     const infer_parallel_t *parallel);
 static void run_step(infer_session_t *s, size_t i,
     const infer_parallel_t *parallel);
-static void meaning(const infer_call_t *call, uint32_t op,
-    infer_observed_t *seen);
 static uint64_t now(void);
 
 
@@ -70,6 +68,36 @@ infer_session_set_input(infer_session_t *session, size_t i, const void *data)
     n = (size_t) t->dim[0];
     c = (size_t) t->dim[t->rank - 1];
     channels_last(data, t->data, n, c, size / n / c);
+}
+
+
+void
+infer_session_set_item(infer_session_t *session, size_t i, size_t n,
+    const void *data)
+{
+    size_t                     c, images, size;
+    char                      *dst;
+    const infer_tensor_t      *t;
+    const infer_model_port_t  *port;
+
+    port = input_port(session, i);
+    t = &session->tensor[port->value];
+    size = infer_numel(t) / session->batch;
+
+    if (size == 0) {
+        return;
+    }
+
+    dst = (char *) t->data + n * size * infer_dtype_size(t->dtype);
+
+    if (!port->nchw) {
+        memcpy(dst, data, size * infer_dtype_size(t->dtype));
+        return;
+    }
+
+    images = (size_t) t->dim[0] / session->batch;
+    c = (size_t) t->dim[t->rank - 1];
+    channels_last(data, (float *) (void *) dst, images, c, size / images / c);
 }
 
 
@@ -136,8 +164,19 @@ infer_session_run(infer_session_t *session, const infer_parallel_t *parallel)
 {
     parallel = usable(session, parallel);
 
+    if (!session->watch.on) {
+        for (uint32_t i = 0; i < session->model->n_nodes; i++) {
+            run_step(session, i, parallel);
+        }
+
+        return;
+    }
+
+    infer_watch_begin(&session->watch);
+
     for (uint32_t i = 0; i < session->model->n_nodes; i++) {
         run_step(session, i, parallel);
+        infer_watch_step(session, i);
     }
 }
 
@@ -207,45 +246,35 @@ infer_session_observe(infer_session_t *session,
         seen.op = infer_op_table[node[i].op]->name;
         seen.macs = node[i].macs;
         seen.tensor = session->step[i].out[0];
-        meaning(&session->step[i], node[i].op, &seen);
+        seen.scale = infer_plan_meaning(&node[i]).scale;
+        seen.zero = infer_plan_meaning(&node[i]).zero;
         observe(arg, &seen);
     }
 }
 
 
-/* What an operator's integers mean, where it is the one to say so. */
-static void
-meaning(const infer_call_t *call, uint32_t op, infer_observed_t *seen)
+infer_affine_scale_t
+infer_plan_meaning(const infer_model_node_t *node)
 {
-    const infer_param_t   *param = call->param;
-    infer_affine_scale_t   out;
+    const infer_param_t  *param = &node->param;
 
-    memset(&out, 0, sizeof(out));
-
-    switch (op) {
+    switch (node->op) {
 
     case INFER_OP_QCONV:
-        out = param->qconv.end.out;
-        break;
+        return param->qconv.end.out;
 
     case INFER_OP_QFC:
-        out = param->qfc.end.out;
-        break;
+        return param->qfc.end.out;
 
     case INFER_OP_QBINARY:
-        out = param->qbinary.out;
-        break;
+        return param->qbinary.out;
 
     case INFER_OP_QPOOL:
-        out = param->qpool.out;
-        break;
+        return param->qpool.out;
 
     default:
-        break;
+        return (infer_affine_scale_t) { 0, 0 };
     }
-
-    seen->scale = out.scale;
-    seen->zero = out.zero;
 }
 
 

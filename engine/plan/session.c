@@ -22,7 +22,8 @@
 
 static int allocate_tables(infer_session_t *s, infer_error_t *err);
 static infer_session_t *create(const infer_model_t *model, size_t batch,
-    size_t slots, int observed, infer_error_t *err);
+    size_t slots, int observed, const infer_session_t *lender,
+    infer_error_t *err);
 static int check_batch(const infer_session_t *s, infer_error_t *err);
 static int allocate_image(infer_session_t *s, infer_error_t *err);
 static int resolve_tensors(infer_session_t *s, infer_error_t *err);
@@ -37,6 +38,7 @@ static void column(infer_session_t *s, infer_place_t *place, uint32_t x,
 static void overwrite(const infer_session_t *s, infer_place_t *place);
 static uint32_t root_of(const infer_place_t *place, uint32_t i);
 static void resolve_steps(infer_session_t *s);
+static void look_ahead(infer_session_t *s);
 static int allocate_scratch(infer_session_t *s, infer_error_t *err);
 static unsigned char *map_memory(infer_session_t *s, size_t size,
     infer_error_t *err);
@@ -54,7 +56,7 @@ infer_session_t *
 infer_session_create(const infer_model_t *model, size_t batch, size_t slots,
     infer_error_t *err)
 {
-    return create(model, batch, slots, 0, err);
+    return create(model, batch, slots, 0, NULL, err);
 }
 
 
@@ -62,13 +64,21 @@ infer_session_t *
 infer_session_create_observed(const infer_model_t *model, size_t batch,
     size_t slots, infer_error_t *err)
 {
-    return create(model, batch, slots, 1, err);
+    return create(model, batch, slots, 1, NULL, err);
+}
+
+
+infer_session_t *
+infer_session_create_within(infer_session_t *session, size_t batch,
+    infer_error_t *err)
+{
+    return create(session->model, batch, session->slots, 0, session, err);
 }
 
 
 static infer_session_t *
 create(const infer_model_t *model, size_t batch, size_t slots, int observed,
-    infer_error_t *err)
+    const infer_session_t *lender, infer_error_t *err)
 {
     infer_session_t  *s;
 
@@ -82,6 +92,7 @@ create(const infer_model_t *model, size_t batch, size_t slots, int observed,
     s->batch = batch;
     s->slots = slots > 0 ? slots : 1;
     s->observed = observed;
+    s->lender = lender;
     s->bytes = sizeof(infer_session_t);
 
     if (check_batch(s, err) != 0
@@ -117,11 +128,15 @@ infer_session_free(infer_session_t *s)
         return;
     }
 
-    if (s->arena != NULL) {
+    if (s->arena != NULL
+        && (s->lender == NULL || s->arena != s->lender->arena))
+    {
         munmap(s->arena, s->arena_size);
     }
 
-    if (s->scratch != NULL) {
+    if (s->scratch != NULL
+        && (s->lender == NULL || s->scratch != s->lender->scratch))
+    {
         munmap(s->scratch, s->scratch_size * s->slots);
     }
 
@@ -313,7 +328,8 @@ plan_arena(infer_session_t *s, infer_error_t *err)
 
     /* Never empty: a tensor without elements has an address too. */
     s->arena_size = size + INFER_MODEL_ALIGN;
-    s->arena = map_memory(s, s->arena_size, err);
+    s->arena = s->lender != NULL && s->lender->arena_size >= s->arena_size
+               ? s->lender->arena : map_memory(s, s->arena_size, err);
 
     if (s->arena == NULL) {
         free(place);
@@ -661,6 +677,29 @@ resolve_steps(infer_session_t *s)
             call->out[k] = &s->tensor[operand[node->n_in + k]];
         }
     }
+
+    look_ahead(s);
+}
+
+
+static void
+look_ahead(infer_session_t *s)
+{
+    size_t                     size = 0;
+    const void                *packed = NULL;
+    const infer_model_node_t  *node;
+
+    for (uint32_t i = s->model->n_nodes; i-- > 0; ) {
+        node = infer_plan_node(s, i);
+
+        s->step[i].ahead = packed;
+        s->step[i].ahead_size = size;
+
+        if (node->packed != 0) {
+            packed = s->step[i].packed;
+            size = (size_t) (s->model->size - node->packed);
+        }
+    }
 }
 
 
@@ -691,7 +730,10 @@ allocate_scratch(infer_session_t *s, infer_error_t *err)
         return 0;
     }
 
-    s->scratch = map_memory(s, s->scratch_size * s->slots, err);
+    s->scratch = s->lender != NULL
+                 && s->lender->scratch_size >= s->scratch_size
+                 ? s->lender->scratch
+                 : map_memory(s, s->scratch_size * s->slots, err);
     if (s->scratch == NULL) {
         return -1;
     }

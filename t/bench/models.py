@@ -7,12 +7,10 @@ Two processes, one of each engine, hold the same model and take turns in short
 bursts on the same input, so that whatever else the machine does hits both.
 Each burst begins with runs that do not count.  The tables are Markdown.
 
-BENCH_MODELS   names, by default all of TARGET; those of INT8_TARGET are also
-               run quantized
+BENCH_MODELS   names, by default all of TARGET
 BENCH_ROUNDS   turns of each engine, by default 20
 """
 
-import copy
 import json
 import os
 import statistics
@@ -31,11 +29,6 @@ TARGET = {
     "densenet121": 0.85, "googlenet": 0.70, "inception_v3": 0.85,
     "vit_b_16": 0.90,
 }
-# The same of quantized models: uint8 activations, int8 weights with a scale
-# for each output, QuantizeLinear and DequantizeLinear around every layer.
-INT8_TARGET = {"resnet18": 0.80, "resnet50": 0.85, "mobilenet_v2": 0.75}
-# How many times faster than in float32 they are to be here, on one thread.
-SPEEDUP = {"resnet50": 2.8}
 SLACK = 0.05
 THREADS = (1, 2)
 MEMORY = 0.5                        # of ONNX Runtime's peak RSS, at most
@@ -85,23 +78,6 @@ class Model:
         size = 299 if "inception" in name else 224
         self.path = f"{build}/models/{name}.onnx"
         self.input = f"{build}/models/input/{size}_0.npy"
-
-    def quantized(self, infer):
-        """The same model in 8-bit integers; its file is made once."""
-        tool = "t/models/quantize.py"
-        directory, name = os.path.split(self.path)
-        model = copy.copy(self)
-        model.path = os.path.join(directory, "int8", name)
-
-        if not (os.path.exists(model.path)
-                and all(os.path.getmtime(model.path) > os.path.getmtime(f)
-                        for f in (tool, self.path))):
-            os.makedirs(os.path.dirname(model.path), exist_ok=True)
-            subprocess.check_call([
-                "/usr/bin/python3", tool, infer, self.path,
-                self.input.replace("_0.npy", "_5.npy"), model.path])
-
-        return model
 
 
 def measure(pairs, threads, rounds):
@@ -159,46 +135,9 @@ def memory_row(name, peaks, loads):
             missed(loads[0] / loads[1], 1)]
 
 
-def int8_row(name, ms, threads):
-    ours, theirs, floats = (statistics.median(m) for m in ms)
-    speedup = floats / ours
-    wanted = SPEEDUP.get(name) if threads == 1 else None
-    target = INT8_TARGET[name] + (SLACK if threads > 1 else 0)
-    least = "" if wanted is None else f"{wanted:.1f}"
-
-    return [name, f"{ours:.2f}", f"{theirs:.2f}", f"{ours / theirs:.2f}",
-            missed(ours / theirs, target), f"{min(ms[0]) / min(ms[1]):.2f}",
-            f"{floats:.2f}", f"{speedup:.2f}",
-            f"{least} missed" if wanted and speedup < wanted else least]
-
-
 def gmacs_of(build, model):
     return json.loads(machine.output(f"{build}/infer", "inspect", model.path,
                                      "--json"))["macs"] / 1e9
-
-
-def int8(build, names, commands, rounds):
-    """Quantized models, and the same in float32."""
-    print("\n## Models: one image, 8-bit integers\n")
-    print("QuantizeLinear and DequantizeLinear around every layer: uint8 "
-          "activations, int8\nweights with a scale for each output; faster: "
-          "times, than in float32.")
-
-    for threads in THREADS:
-        rows = []
-        for name in names:
-            model = Model(build, name)
-            quantized = model.quantized(f"{build}/infer")
-            ms, _ = measure([(commands[0], quantized),
-                             (commands[1], quantized), (commands[0], model)],
-                            threads, rounds)
-            rows.append(int8_row(name, ms, threads))
-            progress(f"{name} in INT8", threads)
-
-        print_heading(threads)
-        print(machine.table(["model", "ms", "ONNX Runtime ms", "ratio",
-                             "at most", "best", "float32 ms", "faster",
-                             "at least"], rows), flush=True)
 
 
 def print_heading(threads):
@@ -209,19 +148,39 @@ def progress(what, threads):
     print(f"bench: {what}, threads: {threads}", file=sys.stderr)
 
 
-def main():
+def settings(known):
+    """BUILD, the names of models, how many turns, and the command of each
+    engine."""
     if len(sys.argv) != 2:
-        sys.exit("usage: models.py BUILD")
+        sys.exit(f"usage: {os.path.basename(sys.argv[0])} BUILD")
 
     build = sys.argv[1]
     names = os.environ.get("BENCH_MODELS", "").split() or list(TARGET)
     rounds = int(os.environ.get("BENCH_ROUNDS") or 20)
-    commands = [[f"{build}/bench/ours"], ["node", "t/bench/ort.js"]]
 
     unknown = [n for n in names if n not in TARGET]
     if unknown:
         sys.exit(f"BENCH_MODELS: no model {' '.join(unknown)}; there are "
                  f"{' '.join(TARGET)}")
+
+    return (build, [n for n in names if n in known], rounds,
+            [[f"{build}/bench/ours"], ["node", "t/bench/ort.js"]])
+
+
+def print_head(title, rounds, *more):
+    runtime = machine.output("node", "-p",
+                             "require('onnxruntime-node/package').version")
+    print(f"## Models: one image, {title}\n")
+    print(machine.head(
+        f"ONNX Runtime {runtime} (onnxruntime-node), "
+        f"Node.js {machine.output('node', '--version')}",
+        f"{rounds} turns of about {BURST_MS} ms each; ratio: ours / ONNX "
+        "Runtime, of the medians; best: of the shortest runs", *more),
+        flush=True)
+
+
+def main():
+    build, names, rounds, commands = settings(TARGET)
 
     isa = ""
     peak = {}
@@ -230,17 +189,10 @@ def main():
                                    str(threads)).split()
         peak[threads] = float(best)
 
-    runtime = machine.output("node", "-p",
-                             "require('onnxruntime-node/package').version")
-    print("## Models: one image, float32\n")
-    print(machine.head(
-        f"ONNX Runtime {runtime} (onnxruntime-node), "
-        f"Node.js {machine.output('node', '--version')}",
-        f"{rounds} turns of about {BURST_MS} ms each; ratio: ours / ONNX "
-        "Runtime, of the medians; best: of the shortest runs",
-        f"peak of {isa} measured on 1 and 2 threads: "
-        f"{' and '.join(str(p) for p in peak.values())} GFLOP/s; GFLOP/s "
-        "count the multiplications of a direct convolution"), flush=True)
+    print_head("float32", rounds,
+               f"peak of {isa} measured on 1 and 2 threads: "
+               f"{' and '.join(str(p) for p in peak.values())} GFLOP/s; "
+               "GFLOP/s count the multiplications of a direct convolution")
 
     memory = []
     for threads in THREADS:
@@ -268,7 +220,6 @@ def main():
                          "at most", "load ms", "ONNX Runtime ms", "ratio",
                          "at most"], memory), flush=True)
 
-    int8(build, [n for n in names if n in INT8_TARGET], commands, rounds)
 
-
-main()
+if __name__ == "__main__":
+    main()

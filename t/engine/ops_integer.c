@@ -175,7 +175,7 @@ static void
 test_dynamic(void)
 {
     int             pass = 1, axis;
-    float           low, high, scale, zero;
+    float           low, high, scale, zero, top;
     int64_t         dim[] = { 3, 50, 700 }, n;
     infer_param_t   p;
     infer_tensor_t  x, out[3], *in[1] = { &x };
@@ -196,6 +196,8 @@ test_dynamic(void)
         }
 
         p.dynamic_quantize.axis = axis;
+        p.dynamic_quantize.reduced = i / 4 % 2;
+        top = i / 4 % 2 ? 127 : 255;
         pass = run_op(INFER_OP_DYNAMIC_QUANTIZE, &p, in, 1, out, 3, 0) == 0
                && out[1].rank == axis && out[2].rank == axis;
 
@@ -209,7 +211,7 @@ test_dynamic(void)
                 high = fmaxf(high, (float) get(&x, k));
             }
 
-            scale = low == high ? 1 : (high - low) / 255;
+            scale = low == high ? 1 : (high - low) / top;
             zero = nearbyintf(-low / scale);
             pass = (float) get(&out[1], r) == scale
                    && (float) get(&out[2], r) == zero;

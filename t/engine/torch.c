@@ -155,8 +155,16 @@ test_text(const char *what, const char *pickle, size_t pickle_size,
 {
     char            kept;
     size_t          dirty = 0;
+    infer_graph_t  *g;
 
     static const char  with[] = "\n(9\xff";
+
+    archive_model(pickle, pickle_size, archive_constants,
+                  sizeof(archive_constants) - 1, code, code_size);
+    g = archive_open(archive, archive_size, &err);
+    ok(g != NULL, "%s%s%s", what, g == NULL ? ": " : "",
+       g == NULL ? err.text : "");
+    infer_graph_close(g);
 
     for (size_t i = 0; i < size; i++) {
         for (size_t k = 0; k < sizeof(with); k++) {
@@ -242,9 +250,14 @@ int
 main(void)
 {
     char  pickle[sizeof(archive_pickle)], code[sizeof(archive_code)];
+    char  quantized_pickle[sizeof(archive_quantized_pickle)];
+    char  quantized_code[sizeof(archive_quantized_code)];
 
     memcpy(pickle, archive_pickle, sizeof(pickle));
     memcpy(code, archive_code, sizeof(code));
+    memcpy(quantized_pickle, archive_quantized_pickle,
+           sizeof(quantized_pickle));
+    memcpy(quantized_code, archive_quantized_code, sizeof(quantized_code));
 
     test_whole();
     test_traced();
@@ -253,6 +266,14 @@ main(void)
               pickle, sizeof(pickle) - 1);
     test_text("code", pickle, sizeof(pickle) - 1, code, sizeof(code) - 1,
               code, sizeof(code) - 1);
+    test_text("a pickle of quantized tensors", quantized_pickle,
+              sizeof(quantized_pickle) - 1, quantized_code,
+              sizeof(quantized_code) - 1, quantized_pickle,
+              sizeof(quantized_pickle) - 1);
+    test_text("code of quantized operators", quantized_pickle,
+              sizeof(quantized_pickle) - 1, quantized_code,
+              sizeof(quantized_code) - 1, quantized_code,
+              sizeof(quantized_code) - 1);
     test_limits();
 
     return done();

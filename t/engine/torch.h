@@ -171,6 +171,67 @@ static const char  archive_code[] =
 
 static const float  archive_weight[4] = { 1, 2, 3, 4 };
 
+/* Of a quantized convolution of two dimensions: stride, padding, dilation,
+   output padding, groups, flags. */
+static const int16_t  archive_config[11] = {
+    2, 1, 1, 0, 0, 1, 1, 0, 0, 1, 0
+};
+
+
+/* Both kinds of packed parameters; tensors of one scale and of one for each
+   channel. */
+#define STORAGE(type, key, n)                                                 \
+    "(X\7\0\0\0storage" "ctorch\n" type "\nX\1\0\0\0" key                   \
+    "X\3\0\0\0" "cpu" "K" n "tQ"
+
+static const char  archive_quantized_pickle[] =
+    "\x80\x02" "c__torch__\nM\n)\x81}("
+    "X\4\0\0\0conv"
+    "c__torch__.torch.classes.quantized\nConv2dPackedParamsBase\n)\x81"
+    "(X\1\0\0\0" "2" "]("
+    "ctorch._utils\n_rebuild_tensor_v2\n("
+    STORAGE("ShortStorage", "1", "\13") "K\0" "K\13\x85" "K\1\x85"
+    "\x89" "ccollections\nOrderedDict\n)RtR"
+    "ctorch._utils\n_rebuild_qtensor\n("
+    STORAGE("QInt8Storage", "0", "\20") "K\2" "(K\1K\1K\1K\1t"
+    "(K\1K\1K\1K\1t"
+    "(ctorch\nper_tensor_affine\nG\x3f\xc0\0\0\0\0\0\0K\0t"
+    "\x89" "ccollections\nOrderedDict\n)RtR"
+    "e](Netb"
+    "X\6\0\0\0linear"
+    "c__torch__.torch.classes.quantized\nLinearPackedParamsBase\n)\x81"
+    "(ctorch._utils\n_rebuild_qtensor\n("
+    STORAGE("QInt8Storage", "0", "\20") "K\0" "K\4K\4\x86" "K\4K\1\x86"
+    "(ctorch\nper_channel_affine\n"
+    "ctorch._utils\n_rebuild_tensor_v2\n("
+    STORAGE("FloatStorage", "0", "\4") "K\0" "K\4\x85" "K\1\x85"
+    "\x89" "ccollections\nOrderedDict\n)RtR"
+    "ctorch._utils\n_rebuild_tensor_v2\n("
+    STORAGE("CharStorage", "1", "\26") "K\5" "K\4\x85" "K\0\x85"
+    "\x89" "ccollections\nOrderedDict\n)RtR"
+    "K\0t\x89" "ccollections\nOrderedDict\n)RtR"
+    "ctorch._utils\n_rebuild_tensor_v2\n("
+    STORAGE("FloatStorage", "0", "\4") "K\0" "K\4\x85" "K\1\x85"
+    "\x89" "ccollections\nOrderedDict\n)RtRtb"
+    "ub.";
+
+static const char  archive_quantized_code[] =
+    "class M(Module):\n"
+    "  conv : __torch__.torch.classes.quantized.Conv2dPackedParamsBase\n"
+    "  linear : __torch__.torch.classes.quantized.LinearPackedParamsBase\n"
+    "  def forward(self: __torch__.M,\n"
+    "    x: Tensor) -> Tensor:\n"
+    "    q = torch.quantize_per_tensor(x, 0.5, 10, 13)\n"
+    "    q0 = torch.view(q, [-1, 1, 2, 2])\n"
+    "    y = ops.quantized.conv2d_relu(q0, self.conv, 0.25, 3)\n"
+    "    y0 = ops.quantized.add(y, torch.relu(q0), 0.5, 12)\n"
+    "    y1 = ops.quantized.mul(ops.quantized.add(y0, 1.5), -2)\n"
+    "    y2 = ops.quantized.cat([y1, torch.sigmoid(y0)], 1, 0.1, 5)\n"
+    "    z = torch.flatten(torch.slice(y2, 1, 0, 1), 1)\n"
+    "    z0 = ops.quantized.linear(z, self.linear, 0.5, 100)\n"
+    "    z1 = torch.dequantize(z0)\n"
+    "    return ops.quantized.linear_dynamic(z1, self.linear, True)\n";
+
 
 /* The archive of these texts, the weights beside them. */
 static void
@@ -179,6 +240,7 @@ archive_model(const void *pickle, size_t pickle_size, const void *constants,
 {
     archive_file_t  file[] = {
         { "data/0", archive_weight, sizeof(archive_weight) },
+        { "data/1", archive_config, sizeof(archive_config) },
         { "data.pkl", pickle, pickle_size },
         { "code/__torch__.py", code, code_size },
         { "constants.pkl", constants, constants_size },

@@ -1,8 +1,8 @@
 /*
  * The TorchScript importer.  An input is either an archive, or the texts of
  * one, each behind a line "==== NAME", so that changes reach what is behind
- * checksums and compression: any number of them, with tensors that are all of
- * the same memory.
+ * checksums and compression: any number of them.  Tensors of any size are of
+ * the same memory, but for the smallest.
  */
 
 #include "import/torch/torch.h"
@@ -41,11 +41,22 @@ open_archive(const void *data, size_t size)
 }
 
 
+static int
+has_name(const archive_file_t *file, size_t n, const char *name)
+{
+    while (n > 0 && strcmp(file[n - 1].name, name) != 0) {
+        n--;
+    }
+
+    return n > 0;
+}
+
+
 /* The archive of such texts; 0: there are none. */
 static int
 put_together(unsigned char *data, size_t size)
 {
-    size_t          n = 0;
+    size_t          n = 0, texts;
     unsigned char  *end = data + size, *next, *line;
     archive_file_t  file[TEXTS + 2 * STORAGES];
 
@@ -69,10 +80,14 @@ put_together(unsigned char *data, size_t size)
         }
     }
 
-    for (size_t i = 0; i < 2 * STORAGES && n > 0; i++, n++) {
-        file[n].name = storage_name[i];
-        file[n].data = storage;
-        file[n].size = sizeof(storage);
+    texts = n;
+
+    for (size_t i = 0; i < 2 * STORAGES && n > 0; i++) {
+        if (!has_name(file, texts, storage_name[i])) {
+            file[n].name = storage_name[i];
+            file[n].data = storage;
+            file[n++].size = sizeof(storage);
+        }
     }
 
     archive_make(file, n);
@@ -112,6 +127,17 @@ ends_with(const torch_entry_t *e, const char *end)
 }
 
 
+/* Code, pickles and what may be numbers that a module is made of. */
+static int
+is_text(const torch_entry_t *e)
+{
+    return ends_with(e, ".py") || ends_with(e, "data.pkl")
+           || ends_with(e, "constants.pkl")
+           || (e->size <= 64 && e->name_len > 5
+               && memcmp(e->name, "data/", 5) == 0);
+}
+
+
 /* An archive's texts as an input. */
 static void
 take_apart(const fuzz_input_t *in)
@@ -134,8 +160,7 @@ take_apart(const fuzz_input_t *in)
     for (size_t i = 0; i < zip.n_entries; i++) {
         const torch_entry_t  *e = &zip.entry[i];
 
-        if ((!ends_with(e, ".py") && !ends_with(e, "data.pkl")
-             && !ends_with(e, "constants.pkl"))
+        if (!is_text(e)
             || (text = torch_zip_text(g, &zip, e)) == NULL
             || n + e->size + e->name_len + sizeof(SEPARATOR) > sizeof(all))
         {
@@ -176,6 +201,12 @@ fuzz_seed(void)
     archive_model(archive_pickle, sizeof(archive_pickle) - 1,
                   archive_constants, sizeof(archive_constants) - 1,
                   archive_code, sizeof(archive_code) - 1);
+    fuzz_add(archive, archive_size);
+
+    archive_model(archive_quantized_pickle,
+                  sizeof(archive_quantized_pickle) - 1, archive_constants,
+                  sizeof(archive_constants) - 1, archive_quantized_code,
+                  sizeof(archive_quantized_code) - 1);
     fuzz_add(archive, archive_size);
 
     n = fuzz_files;

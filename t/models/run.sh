@@ -61,7 +61,7 @@ status=0
 prove --timer -v -e /usr/bin/python3 t/models/image.py || status=1
 prove --timer -v -e /usr/bin/python3 t/models/quantized.py || status=1
 prove --timer -v -e /usr/bin/python3 t/models/calibrated.py || status=1
-for script in torchscript torch_operators torchlanguage; do
+for script in torchscript torch_operators torchlanguage torchquantized; do
     prove --timer -v -e /usr/bin/python3 t/models/$script.py :: "$BUILD" \
         || status=1
 done

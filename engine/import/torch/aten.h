@@ -194,4 +194,67 @@ infer_value_t *aten_linear(torch_eval_t *t, infer_value_t *x,
 infer_value_t *aten_softmax(torch_eval_t *t, infer_value_t *x, int axis,
     int log);
 
+
+/* ---- quantized tensors: aten_quantize.c ------------------------------- */
+
+/*
+ * A tensor that is quantized holds the floats that its integers mean: y,
+ * quantized and dequantized again.  The pass for integers finds the pairs.
+ */
+torch_value_t *aten_quantized(torch_eval_t *t, infer_value_t *y,
+    const torch_quantizer_t *q);
+
+/*
+ * Of a scale and a zero point, as numbers or as arguments; dtype: u8 or i8.
+ * NULL with the error.
+ */
+const torch_quantizer_t *aten_quantizer(torch_eval_t *t, double scale,
+    double zero, infer_dtype_t dtype);
+const torch_quantizer_t *aten_quantizer_of(torch_eval_t *t,
+    const torch_value_t *scale, const torch_value_t *zero,
+    infer_dtype_t dtype);
+
+/* The number that is the scale, or the zero point. */
+double aten_scale(const torch_quantizer_t *q);
+int aten_zero(const torch_quantizer_t *q);
+
+/* Refuses what is no quantized tensor: NULL with the error. */
+const torch_quantizer_t *aten_quantizer_in(torch_eval_t *t,
+    const torch_value_t *v);
+
+/*
+ * What an operator that knows of floats only has made of its arguments: v,
+ * which is quantized as the first of them is, where PyTorch has that operator
+ * for quantized tensors and where that is one.
+ */
+torch_value_t *aten_quantized_result(torch_eval_t *t, const char *name,
+    const torch_args_t *args, torch_value_t *v);
+
+
+/* ---- packed parameters: packed.c -------------------------------------- */
+
+/* The weight is floats that keep their integers; the lists and groups are
+   there for convolutions. */
+typedef struct {
+    torch_value_t  *weight;
+    torch_value_t  *bias;         /* or None */
+    torch_value_t  *stride;
+    torch_value_t  *padding;
+    torch_value_t  *dilation;
+    torch_value_t  *groups;
+} aten_packed_t;
+
+/* Reads the object v: 0, or -1 with the error. */
+int aten_packed_linear(torch_eval_t *t, const torch_value_t *v,
+    aten_packed_t *p);
+int aten_packed_conv(torch_eval_t *t, const torch_value_t *v,
+    aten_packed_t *p);
+
+/*
+ * The bias as the integers that PyTorch adds to the sums, with their scale,
+ * which is that of the activations, x, times that of the weights.
+ */
+torch_value_t *aten_integer_bias(torch_eval_t *t, const aten_packed_t *p,
+    const torch_quantizer_t *x);
+
 #endif /* INFER_TORCH_ATEN_H */

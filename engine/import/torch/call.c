@@ -11,11 +11,17 @@
 /* Those of the language come first: the others are operators. */
 #define N_LANGUAGE  4
 
+/* Behind those, operators that know of quantized tensors. */
+#define N_QUANTIZED  3
+
 static const torch_builtin_t *const  tables[] = {
     torch_builtins_core,
     torch_builtins_number,
     torch_builtins_sequence,
     torch_builtins_dict,
+    torch_builtins_quantize,
+    torch_builtins_quantized,
+    torch_builtins_packed,
     torch_builtins_unary,
     torch_builtins_elementwise,
     torch_builtins_window,
@@ -213,10 +219,16 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
             known = 1;
             v = call_builtin(t, b, args);
 
-            if (v != TORCH_DECLINE) {
-                return v != NULL && i >= N_LANGUAGE && count(t, name) != 0
-                       ? NULL : v;
+            if (v == TORCH_DECLINE) {
+                continue;
             }
+
+            if (v == NULL || (i >= N_LANGUAGE && count(t, name) != 0)) {
+                return NULL;
+            }
+
+            return i < N_LANGUAGE + N_QUANTIZED ? v
+                   : aten_quantized_result(t, name, args, v);
         }
     }
 
@@ -287,21 +299,34 @@ call_builtin(torch_eval_t *t, const torch_builtin_t *builtin,
 }
 
 
-/* One more call of an operator, "torch.relu", under its name "aten::relu". */
+/* One more call of an operator, "torch.relu" or "ops.quantized.add", under its
+   name "aten::relu" or "quantized::add". */
 static int
 count(torch_eval_t *t, const char *name)
 {
     char               text[80];
     size_t             i, space;
+    const char        *dot;
     infer_op_count_t  *grown;
 
     if (t->g->n_values > TORCH_MAX_VALUES) {
         return torch_fail(t, "the model has too many operators");
     }
 
-    snprintf(text, sizeof(text), "%s%s",
-             strncmp(name, "torch.", 6) == 0 ? "aten::" : "",
-             strncmp(name, "torch.", 6) == 0 ? name + 6 : name);
+    if (t->within > 0) {
+        return 0;
+    }
+
+    dot = strncmp(name, "ops.", 4) == 0 ? strchr(name + 4, '.') : NULL;
+
+    if (dot != NULL) {
+        snprintf(text, sizeof(text), "%.*s::%s", (int) (dot - name) - 4,
+                 name + 4, dot + 1);
+
+    } else {
+        snprintf(text, sizeof(text), "aten::%s",
+                 strncmp(name, "torch.", 6) == 0 ? name + 6 : name);
+    }
 
     for (i = 0; i < t->n_counts && strcmp(t->count[i].op, text) < 0; i++) {
         /* void */

@@ -323,6 +323,11 @@ dtype(torch_eval_t *t, torch_value_t *const *arg)
         [INFER_BOOL] = 11
     };
 
+    if (is_tensor(arg[0]) && arg[0]->quantizer != NULL) {
+        return torch_int(t->g, arg[0]->quantizer->zero->dtype == INFER_I8
+                               ? 12 : 13);
+    }
+
     return is_tensor(arg[0]) ? torch_int(t->g, type[arg[0]->tensor->dtype])
                              : TORCH_DECLINE;
 }
@@ -334,6 +339,14 @@ is_floating(torch_eval_t *t, torch_value_t *const *arg)
     return is_tensor(arg[0])
            ? torch_bool(t->g, arg[0]->tensor->dtype <= INFER_BF16)
            : TORCH_DECLINE;
+}
+
+
+static torch_value_t *
+is_quantized(torch_eval_t *t, torch_value_t *const *arg)
+{
+    return is_tensor(arg[0])
+           ? torch_bool(t->g, arg[0]->quantizer != NULL) : TORCH_DECLINE;
 }
 
 
@@ -636,7 +649,7 @@ const torch_builtin_t  torch_builtins_core[] = {
     { "ops.prim.is_mkldnn", "self", false_always },
     { "ops.prim.is_sparse", "self", false_always },
     { "ops.prim.is_nested", "self", false_always },
-    { "ops.prim.is_quantized", "self", false_always },
+    { "ops.prim.is_quantized", "self", is_quantized },
     { "ops.prim.requires_grad", "self", false_always },
     { "torch.is_complex", "self", false_always },
     { "torch.is_grad_enabled", "", false_always },

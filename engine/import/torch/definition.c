@@ -42,6 +42,7 @@ torch_eval_start(torch_eval_t *t)
     t->steps = 0;
     t->calls = 0;
     t->nested = 0;
+    t->within = 0;
     t->trained = 0;
     t->follows = 0;
     t->n_counts = 0;

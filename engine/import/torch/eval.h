@@ -45,6 +45,8 @@ typedef struct {
     size_t               steps;
     int                  calls;
     int                  nested;
+    int                  within;      /* an operator that is made of others,
+                                         which are not counted */
     int                  trained;     /* a module was saved in training mode */
     int                  follows;     /* a decision followed the batch: */
     char                 why[160];    /* where */
@@ -190,5 +192,8 @@ extern const torch_builtin_t  torch_builtins_slice[];
 extern const torch_builtin_t  torch_builtins_create[];
 extern const torch_builtin_t  torch_builtins_resize[];
 extern const torch_builtin_t  torch_builtins_rnn[];
+extern const torch_builtin_t  torch_builtins_quantize[];
+extern const torch_builtin_t  torch_builtins_quantized[];
+extern const torch_builtin_t  torch_builtins_packed[];
 
 #endif /* INFER_TORCH_EVAL_H */

@@ -165,10 +165,12 @@ torch_rebuild_tensor(infer_graph_t *g, const torch_value_t *args)
 torch_value_t *
 torch_rebuild_qtensor(infer_graph_t *g, const torch_value_t *args)
 {
-    int             axis = 0;
-    view_t          view;
-    infer_param_t   param;
-    infer_value_t  *v, *in[3];
+    int                 axis = 0;
+    view_t              view;
+    infer_param_t       param;
+    torch_value_t      *tensor;
+    infer_value_t      *v, *in[3];
+    torch_quantizer_t  *quantizer;
 
     if (read_view(g, args, 5, &view) != 0) {
         return NULL;
@@ -192,8 +194,24 @@ torch_rebuild_qtensor(infer_graph_t *g, const torch_value_t *args)
     param.quantize.axis = axis;
 
     v = infer_graph_emit1(g, INFER_OP_DEQUANTIZE, &param, NULL, in, 3);
+    tensor = v != NULL ? state_tensor(g, v) : NULL;
 
-    return v != NULL ? state_tensor(g, v) : NULL;
+    if (tensor == NULL || v->quantized->q->dtype == INFER_I32
+        || in[1]->rank != 0)
+    {
+        return tensor;
+    }
+
+    quantizer = infer_graph_alloc(g, sizeof(*quantizer));
+    if (quantizer == NULL) {
+        return NULL;
+    }
+
+    quantizer->scale = in[1];
+    quantizer->zero = in[2];
+    tensor->quantizer = quantizer;
+
+    return tensor;
 }
 
 

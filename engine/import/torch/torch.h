@@ -131,6 +131,12 @@ typedef struct {
     infer_dim_t     count;
 } torch_part_t;
 
+/* What a quantized tensor's elements are: (q - zero) * scale. */
+typedef struct {
+    infer_value_t  *scale;        /* f32, constant: one number */
+    infer_value_t  *zero;         /* the same, u8 or i8: the dtype of q */
+} torch_quantizer_t;
+
 /*
  * Lists, dicts, objects and tensors are shared by all who hold the value, as
  * in Python; the rest never changes.
@@ -160,6 +166,9 @@ struct torch_value_s {
             torch_memory_t  *memory;  /* NULL: nobody shares it */
             uint64_t         version;
             torch_part_t    *part;    /* of another tensor, or NULL */
+            const torch_quantizer_t
+                            *quantizer;  /* it is quantized: `tensor` holds
+                                            what its integers mean */
         };
     };
 };
@@ -212,7 +221,8 @@ torch_value_t *torch_load_storage(infer_graph_t *g, const torch_zip_t *zip,
 /*
  * torch._utils._rebuild_tensor_v2(storage, offset, sizes, strides, ..) and
  * _rebuild_qtensor(.., quantizer, ..): a constant of the graph; the quantized
- * one is dequantized and keeps its integers (infer_value_t's quantized).
+ * one is dequantized and keeps its integers (infer_value_t's quantized), with
+ * a quantizer where it has one scale.
  * args is the tuple.  The elements of floats count as parameters.
  */
 torch_value_t *torch_rebuild_tensor(infer_graph_t *g,

@@ -153,6 +153,33 @@ sub channel_means {
 }
 
 
+# Fully connected layers of these sizes, the first that of the input, with Relu
+# between them.  Weights are a few thousand small numbers over and over.
+sub mlp {
+    my (@size) = @_;
+    my (@nodes, @weights);
+    my $seed = 1;
+    my $some = pack 'f<*', map {
+        $seed = ($seed * 1103515245 + 12345) & 0x7fffffff;
+        ($seed / 0x7fffffff - 0.5) / sqrt $size[0];
+    } 1 .. 4099;
+
+    for my $i (1 .. $#size) {
+        my $n = $size[$i - 1] * $size[$i];
+        my $last = $i == $#size;
+
+        push @weights, floats("w$i", [$size[$i], $size[$i - 1]],
+                              substr $some x (1 + $n / 4099), 0, 4 * $n);
+        push @nodes, node('Gemm', [$i > 1 ? 'h' . ($i - 1) : 'x', "w$i"],
+                          [$last ? 'y' : "g$i"], transB => 1);
+        push @nodes, node('Relu', ["g$i"], ["h$i"]) if !$last;
+    }
+
+    return model(nodes => \@nodes, initializers => \@weights,
+                 input => ['N', $size[0]], output => ['N', $size[-1]]);
+}
+
+
 # A model that takes long: $depth convolutions of 64 channels at 56 x 56, all
 # with the same weights, for 3x112x112 inputs and 10 classes; 116 million
 # multiply-adds each.  The weights are small and the bias is not, so that
