@@ -54,6 +54,63 @@ test_whole(void)
 }
 
 
+/*
+ * What torch.jit.trace was given, as PyTorch 2 keeps it: of (2, COLUMNS), its
+ * data left out.
+ */
+static infer_graph_t *
+traced(int columns)
+{
+    char                 inputs[] =
+        "\x80\x02" "ctorch.jit._pickle\nrestore_type_tag\nq\0}("
+        "X\7\0\0\0forwardq\1h\0](ctorch._utils\n_rebuild_tensor_v2\n(("
+        "X\7\0\0\0storageq\2" "ctorch\nFloatStorage\n"
+        "X\1\0\0\0" "0X\3\0\0\0cpuK\x20tQ" "K\0(K\2K\1t(K\4K\1t\x89"
+        "ccollections\nOrderedDict\n)RtReX\x09\0\0\0List[Any]\x86R"
+        "uX\x14\0\0\0" "Dict[str, List[Any]]\x86R.";
+    const archive_file_t  file[] = {
+        { "data/0", archive_weight, sizeof(archive_weight) },
+        { "data.pkl", archive_pickle, sizeof(archive_pickle) - 1 },
+        { "code/__torch__.py", archive_code, sizeof(archive_code) - 1 },
+        { "constants.pkl", archive_constants, sizeof(archive_constants) - 1 },
+        { "traced_inputs/0", "", 0 },
+        { "traced_inputs.pkl", inputs, sizeof(inputs) - 1 },
+    };
+    char                 *size = memmem(inputs, sizeof(inputs), "K\2K\1t", 5);
+
+    size[3] = (char) columns;
+    archive_make(file, sizeof(file) / sizeof(file[0]));
+
+    return archive_open_as(archive, archive_size, NULL, &err);
+}
+
+
+static void
+test_traced(void)
+{
+    infer_graph_t  *g = traced(4);
+
+    if (ok(g != NULL, "a traced archive: %s", g == NULL ? err.text : "")) {
+        ok(g->input[0].port.rank == 2
+           && g->input[0].port.dim[0] == INFER_BATCH
+           && g->input[0].port.dim[1] == 4, "the shape that was traced");
+        ok(g->summary.parameters == 4, "the example is no parameter");
+    }
+
+    infer_graph_close(g);
+
+    g = traced(5);
+    ok(g == NULL && strstr(err.text, "broadcast") != NULL, "another: %s",
+       err.text);
+    infer_graph_close(g);
+
+    g = traced(100);
+    ok(g == NULL && strstr(err.text, "beyond its storage") != NULL, "%s",
+       err.text);
+    infer_graph_close(g);
+}
+
+
 /* Each byte in turn becomes another, in three ways. */
 static void
 test_bytes(void)
@@ -222,6 +279,7 @@ main(void)
     memcpy(quantized_code, archive_quantized_code, sizeof(quantized_code));
 
     test_whole();
+    test_traced();
     test_bytes();
     test_text("a pickle", pickle, sizeof(pickle) - 1, code, sizeof(code) - 1,
               pickle, sizeof(pickle) - 1);

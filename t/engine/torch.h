@@ -18,7 +18,8 @@
 #include "infer.h"
 
 
-#define ARCHIVE_MAX  ((size_t) 4 << 20)
+#define ARCHIVE_MAX    ((size_t) 4 << 20)
+#define ARCHIVE_FILES  320
 
 typedef struct {
     const char  *name;
@@ -65,14 +66,20 @@ archive_fields(const archive_file_t *f)
 }
 
 
+/* Files one after the other that have the same data share its place. */
 static void
 archive_make(const archive_file_t *file, size_t n)
 {
-    size_t  at[16], start;
+    size_t  at[ARCHIVE_FILES], start;
 
     archive_size = 0;
 
     for (size_t i = 0; i < n; i++) {
+        if (i > 0 && file[i].data == file[i - 1].data) {
+            at[i] = at[i - 1];
+            continue;
+        }
+
         at[i] = archive_size;
         archive_put(0x04034b50, 4);
         archive_put(20, 2);
@@ -158,7 +165,9 @@ static const char  archive_code[] =
     "      z = torch.mul(x, 2.)\n"
     "    else:\n"
     "      z = unchecked_cast(Tensor, y)\n"
-    "    return z\n";
+    "    return z\n"
+    "class Plain:\n"
+    "  x : int\n";
 
 static const float  archive_weight[4] = { 1, 2, 3, 4 };
 
@@ -242,20 +251,17 @@ archive_model(const void *pickle, size_t pickle_size, const void *constants,
 }
 
 
-/* Opens an archive for x of (N, 4); NULL with the error. */
+/* Opens an archive for inputs of a shape (NULL: that of the archive); NULL
+   with the error. */
 static infer_graph_t *
-archive_open(const void *data, size_t size, infer_error_t *err)
+archive_open_as(const void *data, size_t size,
+    const infer_input_shape_t *shape, infer_error_t *err)
 {
-    int             fd = memfd_create("torch", 0);
-    char            path[64];
-    infer_graph_t  *g;
-
-    static const infer_input_shape_t   shape = {
-        "", 2, { INFER_BATCH, 4 }
-    };
-    static const infer_load_options_t  options = {
-        .shapes = &shape, .n_shapes = 1
-    };
+    int                   fd = memfd_create("torch", 0);
+    char                  path[64];
+    infer_graph_t        *g;
+    infer_load_options_t  options = { .shapes = shape,
+                                    .n_shapes = shape != NULL };
 
     if (write(fd, data, size) != (ssize_t) size) {
         abort();
@@ -266,6 +272,16 @@ archive_open(const void *data, size_t size, infer_error_t *err)
     close(fd);
 
     return g;
+}
+
+
+/* The same for x of (N, 4). */
+static inline infer_graph_t *
+archive_open(const void *data, size_t size, infer_error_t *err)
+{
+    static const infer_input_shape_t  shape = { "", 2, { INFER_BATCH, 4 } };
+
+    return archive_open_as(data, size, &shape, err);
 }
 
 #endif /* T_TORCH_H */

@@ -125,6 +125,30 @@ fuzz_move(unsigned char *data, size_t size)
 }
 
 
+/* A piece of another input, or a line of it, takes the place of one. */
+static void
+fuzz_splice(unsigned char *data, size_t size)
+{
+    size_t                at = fuzz_random(size), n;
+    const fuzz_input_t   *in = &fuzz_file[fuzz_random(fuzz_files)];
+    const unsigned char  *from = in->data + fuzz_random(in->size);
+    const unsigned char  *end = in->data + in->size, *line;
+
+    n = 1 + fuzz_random(fuzz_random(4) ? 64 : 4096);
+
+    if (fuzz_random(2)) {
+        line = memchr(from, '\n', (size_t) (end - from));
+        from = line != NULL ? line + 1 : from;
+        line = memchr(from, '\n', (size_t) (end - from));
+        n = line != NULL ? (size_t) (line + 1 - from) : n;
+    }
+
+    n = n < (size_t) (end - from) ? n : (size_t) (end - from);
+    n = n < size - at ? n : size - at;
+    memcpy(data + at, from, n);
+}
+
+
 static size_t
 fuzz_mutate(unsigned char *data, size_t size)
 {
@@ -134,7 +158,7 @@ fuzz_mutate(unsigned char *data, size_t size)
     for (size_t n = 1 + fuzz_random(4); n > 0; n--) {
         at = fuzz_random(size);
 
-        switch (fuzz_random(8)) {
+        switch (fuzz_random(9)) {
         case 0:
             data[at] ^= (unsigned char) (1 << fuzz_random(8));
             break;
@@ -156,6 +180,10 @@ fuzz_mutate(unsigned char *data, size_t size)
         case 5:
         case 6:
             fuzz_replace(data, size);
+            break;
+
+        case 7:
+            fuzz_splice(data, size);
             break;
 
         default:

@@ -186,7 +186,8 @@ is_input(import_t *m, const torch_node_t *p)
 
 /*
  * The inputs that torch.jit.trace was given, where it has kept them (since
- * PyTorch 2.0): {"forward": [tensor, ..]}.
+ * PyTorch 2.0): {"forward": [tensor, ..]}.  Their data is left out: the files
+ * in traced_inputs/ are empty.
  */
 static int
 read_traced(import_t *m)
@@ -197,8 +198,7 @@ read_traced(import_t *m)
         return 0;
     }
 
-    dict = torch_unpickle(m->t.g, &m->zip, "traced_inputs.pkl",
-                          "traced_inputs/");
+    dict = torch_unpickle(m->t.g, &m->zip, "traced_inputs.pkl", NULL);
     if (dict == NULL) {
         return -1;
     }

@@ -10,6 +10,7 @@
 
 static torch_node_t *parse_file(torch_parser_t *p);
 static torch_node_t *parse_class(torch_parser_t *p);
+static int parse_base(torch_parser_t *p, torch_node_t *n);
 static torch_node_t *parse_function(torch_parser_t *p);
 static torch_node_t *parse_parameter(torch_parser_t *p);
 static torch_node_t *parse_block(torch_parser_t *p);
@@ -190,6 +191,18 @@ parse_file(torch_parser_t *p)
 }
 
 
+static int
+parse_base(torch_parser_t *p, torch_node_t *n)
+{
+    if (!syntax_is_sign(p, '(')) {
+        return syntax_add(p, n, syntax_node(p, SYNTAX_NONE));
+    }
+
+    return syntax_next(p) == 0 && syntax_add(p, n, syntax_expression(p)) == 0
+           && syntax_expect_sign(p, ')') == 0 ? 0 : -1;
+}
+
+
 static torch_node_t *
 parse_class(torch_parser_t *p)
 {
@@ -198,9 +211,7 @@ parse_class(torch_parser_t *p)
     n = syntax_node(p, SYNTAX_CLASS);
 
     if (n == NULL || syntax_next(p) != 0 || syntax_take_name(p, n) != 0
-        || syntax_expect_sign(p, '(') != 0
-        || syntax_add(p, n, syntax_expression(p)) != 0
-        || syntax_expect_sign(p, ')') != 0 || syntax_expect_sign(p, ':') != 0
+        || parse_base(p, n) != 0 || syntax_expect_sign(p, ':') != 0
         || syntax_expect(p, TOKEN_NEWLINE, "the end of the line") != 0
         || syntax_expect(p, TOKEN_INDENT, "an indented block") != 0)
     {

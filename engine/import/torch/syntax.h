@@ -86,7 +86,7 @@ typedef enum {
     /* of a file */
     SYNTAX_PARAMETER,             /* name[ : type][ = value]; either NULL */
     SYNTAX_FUNCTION,              /* name; parameters, then the block */
-    SYNTAX_CLASS                  /* name; base, then statements */
+    SYNTAX_CLASS                  /* name; base or NONE, then statements */
 } torch_syntax_t;
 
 typedef struct torch_node_s  torch_node_t;

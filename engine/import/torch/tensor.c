@@ -20,6 +20,8 @@ typedef struct {
 } view_t;
 
 
+static const void *storage_data(infer_graph_t *g, const torch_zip_t *zip,
+    const char *folder, const char *key, const torch_storage_t *storage);
 static int storage_dtype(infer_graph_t *g, const char *name,
     infer_dtype_t *dtype);
 static torch_value_t *state_tensor(infer_graph_t *g, infer_value_t *v);
@@ -27,6 +29,7 @@ static int read_view(infer_graph_t *g, const torch_value_t *args, size_t least,
     view_t *v);
 static int read_ints(const torch_value_t *v, int64_t *x);
 static int check_view(infer_graph_t *g, const view_t *v);
+static infer_value_t *view_value(infer_graph_t *g, const view_t *v);
 static infer_value_t *view_constant(infer_graph_t *g, const view_t *v);
 static int is_contiguous(const view_t *v);
 static void copy_view(const view_t *v, size_t size, unsigned char *dst);
@@ -42,35 +45,19 @@ torch_value_t *
 torch_load_storage(infer_graph_t *g, const torch_zip_t *zip,
     const char *folder, const torch_value_t *id)
 {
-    char                   name[128];
     torch_value_t         *v;
     infer_dtype_t          dtype = INFER_F32;
-    const torch_entry_t   *entry;
     torch_value_t *const  *item = id->items.item;
 
     if (id->kind != TORCH_TUPLE || id->items.n < 5
         || item[1]->kind != TORCH_GLOBAL || item[2]->kind != TORCH_STRING
-        || item[4]->kind != TORCH_INT || item[4]->i < 0
-        || (size_t) snprintf(name, sizeof(name), "%s%s", folder,
-                             item[2]->string.s) >= sizeof(name))
+        || item[4]->kind != TORCH_INT || item[4]->i < 0)
     {
         infer_graph_fail(g, "a storage in the pickle is damaged");
         return NULL;
     }
 
-    entry = torch_zip_find(zip, name);
-
-    if (entry == NULL) {
-        infer_graph_fail(g, "the archive has no %s", name);
-        return NULL;
-    }
-
     if (storage_dtype(g, item[1]->string.s, &dtype) != 0) {
-        return NULL;
-    }
-
-    if ((uint64_t) item[4]->i > entry->size / infer_dtype_size(dtype)) {
-        infer_graph_fail(g, "%s is shorter than its storage", name);
         return NULL;
     }
 
@@ -86,9 +73,43 @@ torch_load_storage(infer_graph_t *g, const torch_zip_t *zip,
 
     v->storage->dtype = dtype;
     v->storage->n = (uint64_t) item[4]->i;
-    v->storage->data = torch_zip_stored(g, zip, entry);
 
-    return v->storage->data != NULL ? v : NULL;
+    if (folder != NULL) {
+        v->storage->data = storage_data(g, zip, folder, item[2]->string.s,
+                                        v->storage);
+    }
+
+    return folder == NULL || v->storage->data != NULL ? v : NULL;
+}
+
+
+static const void *
+storage_data(infer_graph_t *g, const torch_zip_t *zip, const char *folder,
+    const char *key, const torch_storage_t *storage)
+{
+    char                  name[128];
+    const torch_entry_t  *entry;
+
+    if ((size_t) snprintf(name, sizeof(name), "%s%s", folder, key)
+        >= sizeof(name))
+    {
+        infer_graph_fail(g, "a storage in the pickle is damaged");
+        return NULL;
+    }
+
+    entry = torch_zip_find(zip, name);
+
+    if (entry == NULL) {
+        infer_graph_fail(g, "the archive has no %s", name);
+        return NULL;
+    }
+
+    if (storage->n > entry->size / infer_dtype_size(storage->dtype)) {
+        infer_graph_fail(g, "%s is shorter than its storage", name);
+        return NULL;
+    }
+
+    return torch_zip_stored(g, zip, entry);
 }
 
 
@@ -135,7 +156,7 @@ torch_rebuild_tensor(infer_graph_t *g, const torch_value_t *args)
         return NULL;
     }
 
-    v = view_constant(g, &view);
+    v = view_value(g, &view);
 
     return v != NULL ? state_tensor(g, v) : NULL;
 }
@@ -144,7 +165,7 @@ torch_rebuild_tensor(infer_graph_t *g, const torch_value_t *args)
 torch_value_t *
 torch_rebuild_qtensor(infer_graph_t *g, const torch_value_t *args)
 {
-    int                 axis;
+    int                 axis = 0;
     view_t              view;
     infer_param_t       param;
     torch_value_t      *tensor;
@@ -152,6 +173,11 @@ torch_rebuild_qtensor(infer_graph_t *g, const torch_value_t *args)
     torch_quantizer_t  *quantizer;
 
     if (read_view(g, args, 5, &view) != 0) {
+        return NULL;
+    }
+
+    if (view.storage->data == NULL) {
+        infer_graph_fail(g, "was traced with a quantized tensor");
         return NULL;
     }
 
@@ -194,7 +220,9 @@ state_tensor(infer_graph_t *g, infer_value_t *v)
     infer_dim_t     n;
     torch_value_t  *tensor;
 
-    if (v->dtype <= INFER_BF16 && infer_value_numel(v, &n) == 0) {
+    if (v->data != NULL && v->dtype <= INFER_BF16
+        && infer_value_numel(v, &n) == 0)
+    {
         g->summary.parameters += (uint64_t) n.base;
     }
 
@@ -295,6 +323,23 @@ check_view(infer_graph_t *g, const view_t *v)
     }
 
     return 0;
+}
+
+
+static infer_value_t *
+view_value(infer_graph_t *g, const view_t *v)
+{
+    infer_dim_t  dim[INFER_MAX_RANK];
+
+    if (v->storage->data != NULL) {
+        return view_constant(g, v);
+    }
+
+    for (int i = 0; i < v->rank; i++) {
+        dim[i] = infer_dim(v->dim[i]);
+    }
+
+    return infer_graph_value(g, NULL, v->storage->dtype, v->rank, dim);
 }
 
 

@@ -205,14 +205,15 @@ const char *torch_kind_name(torch_kind_t kind);
 
 /*
  * Reads a pickle of the archive ("data.pkl"); the storages that it names lie
- * in folder ("data/").
+ * in folder ("data/").  Without a folder (NULL) its tensors have dtype and
+ * shape, but no data.
  */
 torch_value_t *torch_unpickle(infer_graph_t *g, torch_zip_t *zip,
     const char *name, const char *folder);
 
 /*
  * The storage that a pickle refers to by id, ("storage", type, key, device,
- * elements): the memory of the archive's entry "FOLDERkey".
+ * elements): the memory of the archive's entry "FOLDERkey", or none.
  */
 torch_value_t *torch_load_storage(infer_graph_t *g, const torch_zip_t *zip,
     const char *folder, const torch_value_t *id);
