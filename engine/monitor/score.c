@@ -118,8 +118,8 @@ add_group(compared_t *c, double p, double q)
 
 
 /*
- * base and live have bins; groups are filled from the left, what is left over
- * at the right joins the last one.
+ * base and live have bins; groups are filled from the left, the last one has
+ * what is left over.
  */
 static void
 compare_groups(compared_t *c, const uint32_t *base, const uint32_t *live,
