@@ -161,9 +161,9 @@ check(const infer_model_t *model, const char *path, const options_t *o,
 
 
 /*
- * The baseline of the images that there are: those with labels, or those of
- * the calibration.  *rec, which the section belongs to, is to be freed in any
- * case; the section's size is 0 where there are no images.
+ * The baseline of a model that images are given for, to calibrate it: of those
+ * with labels, if there are any.  *rec, which the section belongs to, is to be
+ * freed in any case; the section's size is 0 where there is none.
  */
 static int
 record(const infer_model_t *model, const options_t *o,
@@ -179,7 +179,7 @@ record(const infer_model_t *model, const options_t *o,
 
     section->size = 0;
 
-    if (q->calibrate == NULL && q->data == NULL) {
+    if (q->calibrate == NULL) {
         return 0;
     }
 

@@ -7,7 +7,7 @@
 #include "plan/plan.h"
 
 
-/* Elements that are looked at: of a layer's range, and of each layer in INT8. */
+/* Elements that are looked at: for a range, and in each layer in INT8. */
 #define RANGE_ELEMENTS    512
 #define CLIPPED_ELEMENTS  256
 
