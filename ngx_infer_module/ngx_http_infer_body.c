@@ -204,32 +204,45 @@ ngx_http_infer_body_read(ngx_http_infer_task_t *task)
 }
 
 
-off_t
-ngx_http_infer_json_size(ngx_http_request_t *r)
+ngx_str_t *
+ngx_http_infer_get_header(ngx_http_request_t *r, ngx_str_t *name)
 {
-    off_t             size;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
-
-    static ngx_str_t  name = ngx_string("inference-header-content-length");
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (h[i].key.len != name.len
-                || ngx_strncasecmp(h[i].key.data, name.data, name.len) != 0)
+            if (h[i].key.len == name->len
+                && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0)
             {
-                continue;
+                return &h[i].value;
             }
-
-            size = ngx_atoof(h[i].value.data, h[i].value.len);
-
-            return size == NGX_ERROR ? -2 : size;
         }
     }
 
-    return -1;
+    return NULL;
+}
+
+
+off_t
+ngx_http_infer_json_size(ngx_http_request_t *r)
+{
+    off_t       size;
+    ngx_str_t  *value;
+
+    static ngx_str_t  name = ngx_string("inference-header-content-length");
+
+    value = ngx_http_infer_get_header(r, &name);
+
+    if (value == NULL) {
+        return -1;
+    }
+
+    size = ngx_atoof(value->data, value->len);
+
+    return size == NGX_ERROR ? -2 : size;
 }

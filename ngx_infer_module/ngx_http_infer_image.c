@@ -53,6 +53,7 @@ ngx_http_infer_classify(ngx_http_infer_task_t *task, size_t k)
 
     if (rc == NGX_OK) {
         ngx_http_infer_compute(task, ws->session);
+        ngx_http_infer_sample_output(task, ws->session);
         task->ntop = infer_session_top(ws->session, 0, task->top, k);
     }
 
@@ -99,6 +100,11 @@ ngx_http_infer_set_image(ngx_http_infer_task_t *task, ngx_str_t *data,
 
     if (infer_image_prepare(&img, pp, &prepared, &task->err) == 0) {
         rc = ngx_http_infer_set_pixels(task, &prepared, session);
+
+        if (rc == NGX_OK) {
+            ngx_http_infer_sample_image(task, data, &img, &prepared, session);
+        }
+
         infer_image_free(&prepared);
 
     } else {

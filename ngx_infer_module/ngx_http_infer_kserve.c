@@ -145,6 +145,11 @@ ngx_http_infer_kserve_read(ngx_http_infer_call_t *call, json_t **id)
 
     *id = json_incref(json_object_get(root, "id"));
 
+    if (*id) {
+        ngx_http_infer_sample_id(task, json_string_value(*id),
+                                 json_string_length(*id));
+    }
+
     json_decref(root);
 
     return rc;

@@ -9,36 +9,7 @@
  */
 
 
-#include "ngx_http_infer_module.h"
-
-
-/* the longest thing printed at once, but for labels */
-#define NGX_HTTP_INFER_LINE  256
-
-
-/* a text that grows */
-typedef struct {
-    ngx_pool_t                  *pool;
-    ngx_chain_t                 *first;
-    ngx_chain_t                **next;
-    ngx_buf_t                   *buf;
-    ngx_uint_t                   failed;
-} ngx_http_infer_text_t;
-
-
-typedef struct {
-    ngx_http_infer_main_conf_t  *imcf;
-    ngx_http_infer_endpoint_t   *ep;
-    ngx_http_infer_stats_t      *stats;
-    ngx_str_t                    labels;      /* model="..",version=".." */
-} ngx_http_infer_series_t;
-
-
-typedef struct {
-    const char                  *head;        /* HELP and TYPE */
-    void                       (*print)(ngx_http_infer_text_t *text,
-                                        ngx_http_infer_series_t *s);
-} ngx_http_infer_family_t;
+#include "ngx_http_infer_metrics.h"
 
 
 static ngx_int_t ngx_http_infer_metrics_handler(ngx_http_request_t *r);
@@ -64,8 +35,8 @@ static void ngx_http_infer_print_memory(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_info(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
-static void ngx_http_infer_print(ngx_http_infer_text_t *text, size_t extra,
-    const char *fmt, ...);
+static void ngx_http_infer_print_families(ngx_http_infer_text_t *text,
+    const ngx_http_infer_family_t *family, ngx_array_t *series);
 
 
 static const char  *ngx_http_infer_phase_names[] = {
@@ -107,6 +78,8 @@ static const ngx_http_infer_family_t  ngx_http_infer_families[] = {
     { "# HELP infer_model_info The model that answers; always 1.\n"
       "# TYPE infer_model_info gauge\n",
       ngx_http_infer_print_info },
+
+    { NULL, NULL }
 };
 
 
@@ -126,11 +99,9 @@ ngx_http_infer_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_infer_metrics_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                 rc;
-    ngx_uint_t                i, n;
-    ngx_array_t              *series;
-    ngx_http_infer_text_t     text;
-    ngx_http_infer_series_t  *s;
+    ngx_int_t               rc;
+    ngx_array_t            *series;
+    ngx_http_infer_text_t   text;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -147,22 +118,14 @@ ngx_http_infer_metrics_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    s = series->elts;
-
     ngx_memzero(&text, sizeof(ngx_http_infer_text_t));
 
     text.pool = r->pool;
     text.next = &text.first;
 
-    for (i = 0; i < sizeof(ngx_http_infer_families)
-                    / sizeof(ngx_http_infer_families[0]); i++)
-    {
-        ngx_http_infer_print(&text, 0, ngx_http_infer_families[i].head);
-
-        for (n = 0; n < series->nelts; n++) {
-            ngx_http_infer_families[i].print(&text, &s[n]);
-        }
-    }
+    ngx_http_infer_print_families(&text, ngx_http_infer_families, series);
+    ngx_http_infer_print_families(&text, ngx_http_infer_monitor_families,
+                                  series);
 
     if (text.failed) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -183,6 +146,25 @@ ngx_http_infer_metrics_handler(ngx_http_request_t *r)
     }
 
     return ngx_http_output_filter(r, text.first);
+}
+
+
+static void
+ngx_http_infer_print_families(ngx_http_infer_text_t *text,
+    const ngx_http_infer_family_t *family, ngx_array_t *series)
+{
+    ngx_uint_t                n;
+    ngx_http_infer_series_t  *s;
+
+    s = series->elts;
+
+    for ( /* void */ ; family->print; family++) {
+        ngx_http_infer_print(text, 0, family->head);
+
+        for (n = 0; n < series->nelts; n++) {
+            family->print(text, &s[n]);
+        }
+    }
 }
 
 
@@ -422,9 +404,7 @@ ngx_http_infer_print_info(ngx_http_infer_text_t *text,
 }
 
 
-/* extra: the length of what else may be longer than a line */
-
-static void
+void
 ngx_http_infer_print(ngx_http_infer_text_t *text, size_t extra,
     const char *fmt, ...)
 {

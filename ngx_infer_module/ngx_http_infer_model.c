@@ -24,7 +24,6 @@ static ngx_int_t ngx_http_infer_model_parameter(ngx_conf_t *cf,
 static void ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name);
 static ngx_http_infer_model_t *ngx_http_infer_model_in_zone(ngx_conf_t *cf,
     ngx_str_t *file, infer_load_options_t *options, ngx_str_t *shapes);
-static size_t ngx_http_infer_zone_size(size_t bound);
 static ngx_int_t ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
     infer_load_options_t *options, ngx_str_t *shapes, ngx_str_t *name);
 static ngx_int_t ngx_http_infer_init_zone(ngx_shm_zone_t *zone, void *data);
@@ -360,12 +359,9 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
 }
 
 
-/*
- * Besides its pages a zone holds nginx's slab header and page table.  The
- * zone is committed page by page as it is written, so that slack is free.
- */
+/* besides its pages a zone holds nginx's slab header and page table */
 
-static size_t
+size_t
 ngx_http_infer_zone_size(size_t bound)
 {
     size_t  pages;

@@ -48,6 +48,11 @@ static ngx_conf_num_bounds_t  ngx_http_infer_threads_bounds = {
 };
 
 
+static ngx_conf_num_bounds_t  ngx_http_infer_feedback_bounds = {
+    ngx_conf_check_num_bounds, 0, 10000000
+};
+
+
 static ngx_command_t  ngx_http_infer_commands[] = {
 
     { ngx_string("infer_model"),
@@ -161,6 +166,13 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_infer_loc_conf_t, ignore_client_abort),
       NULL },
+
+    { ngx_string("infer_feedback"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, monitor.feedback),
+      &ngx_http_infer_feedback_bounds },
 
       ngx_null_command
 };
@@ -401,6 +413,7 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     conf->max_batch = NGX_CONF_UNSET_UINT;
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->ignore_client_abort = NGX_CONF_UNSET;
+    conf->monitor.feedback = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -429,6 +442,8 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
     ngx_conf_merge_value(conf->ignore_client_abort,
                          prev->ignore_client_abort, 0);
+    ngx_conf_merge_uint_value(conf->monitor.feedback, prev->monitor.feedback,
+                              0);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -505,7 +520,9 @@ ngx_http_infer_init_location(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
     service = conf->services->elts;
 
     for (i = 0; i < conf->services->nelts; i++) {
-        if (ngx_http_infer_add_model(cf, &service[i]) != NGX_OK) {
+        if (ngx_http_infer_add_model(cf, &service[i]) != NGX_OK
+            || ngx_http_infer_add_feedback(cf, &service[i]) != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
     }

@@ -12,7 +12,8 @@
  *
  * In the thread an image is classified (image.c), or tensors are read from the
  * body, run and written (tensors.c) as a protocol wants them (kserve.c,
- * tfserving.c, torchserve.c), in JSON (json.c) or binary.
+ * tfserving.c, torchserve.c), in JSON (json.c) or binary.  What is kept of it
+ * all to watch the model is in monitor.h.
  */
 
 #ifndef _NGX_HTTP_INFER_MODULE_H_INCLUDED_
@@ -44,8 +45,11 @@ typedef struct ngx_http_infer_task_s       ngx_http_infer_task_t;
 typedef struct ngx_http_infer_workspace_s  ngx_http_infer_workspace_t;
 typedef struct ngx_http_infer_crew_s       ngx_http_infer_crew_t;
 typedef struct ngx_http_infer_route_s      ngx_http_infer_route_t;
+typedef struct ngx_http_infer_service_s    ngx_http_infer_service_t;
 
 
+/* what is counted class by class: the last counts all from its own on */
+#define NGX_HTTP_INFER_CLASSES  1024
 /* how a request can end; ngx_http_infer_reasons[] has status and name */
 typedef enum {
     NGX_HTTP_INFER_OK = 0,
@@ -71,6 +75,9 @@ typedef struct {
     ngx_uint_t                   status;
     const char                  *name;        /* in metrics */
 } ngx_http_infer_reason_t;
+
+
+#include "ngx_http_infer_monitor.h"
 
 
 /* where the time of a request goes */
@@ -104,9 +111,6 @@ typedef struct {
 /* workers that are counted at a time, those of a reload included */
 #define NGX_HTTP_INFER_MAX_WORKERS  256
 
-#define NGX_HTTP_INFER_CLASSES      1024
-
-
 /* in shared memory: what has happened to a model under its name */
 typedef struct {
     ngx_atomic_t                 outcome[NGX_HTTP_INFER_REASONS];
@@ -115,8 +119,9 @@ typedef struct {
     ngx_atomic_t                 last;        /* Unix time, milliseconds */
     ngx_http_infer_load_t        load[NGX_HTTP_INFER_MAX_WORKERS];
 
-    /* answers by class; the last counts all classes from its own on */
     ngx_atomic_t                 class[NGX_HTTP_INFER_CLASSES];
+
+    ngx_http_infer_feedback_t    feedback;
 } ngx_http_infer_stats_t;
 
 
@@ -204,7 +209,7 @@ typedef struct {
 
 
 /* a model as a location serves it */
-typedef struct {
+struct ngx_http_infer_service_s {
     ngx_http_infer_endpoint_t   *endpoint;
     ngx_http_infer_loc_conf_t   *conf;        /* of the location */
     ngx_array_t                 *labels;      /* ngx_str_t; NULL: the model's */
@@ -213,7 +218,9 @@ typedef struct {
     infer_preprocess_t           preprocess;
     u_char                      *no_image;    /* why it takes no images, or
                                                  NULL */
-} ngx_http_infer_service_t;
+
+    ngx_shm_zone_t              *ring;        /* of infer_feedback, or NULL */
+};
 
 
 struct ngx_http_infer_loc_conf_s {
@@ -237,6 +244,8 @@ struct ngx_http_infer_loc_conf_s {
     ngx_uint_t                   max_batch;
     ngx_array_t                 *error_pages; /* ngx_http_err_page_t; the
                                                  user's */
+    ngx_http_infer_monitor_conf_t
+                                 monitor;
 };
 
 
@@ -253,6 +262,7 @@ struct ngx_http_infer_task_s {
     ngx_http_infer_crew_t       *crew;        /* NULL: infer_threads 1 */
     const infer_parallel_t      *parallel;    /* of the crew, once started */
     ngx_uint_t                   started_crew;
+    ngx_http_infer_sample_t     *sample;      /* NULL: nobody watches */
 
     /* event loop only */
     ngx_http_infer_ctx_t        *ctx;
@@ -351,6 +361,12 @@ char *ngx_http_infer_input_shape(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
+ * The size of a zone in which so many bytes can be had at once.  A zone is
+ * committed page by page as it is written, so that slack is free.
+ */
+size_t ngx_http_infer_zone_size(size_t bound);
+
+/*
  * The model of a service whose location's directives are merged, and the zone
  * it is going to be built in.  NGX_ERROR names the line of infer_model.
  */
@@ -437,6 +453,9 @@ ngx_int_t ngx_http_infer_body_image(ngx_http_infer_task_t *task,
 
 /* In the thread: reads what is in a file; NGX_ERROR as above. */
 ngx_int_t ngx_http_infer_body_read(ngx_http_infer_task_t *task);
+
+/* The value of a header, whose name is in lower case; NULL: there is none. */
+ngx_str_t *ngx_http_infer_get_header(ngx_http_request_t *r, ngx_str_t *name);
 
 /* A header that holds a number of bytes; -1: there is none, -2: no number. */
 off_t ngx_http_infer_json_size(ngx_http_request_t *r);
@@ -609,6 +628,15 @@ extern uint64_t  ngx_http_infer_bounds[NGX_HTTP_INFER_BUCKETS - 1];
 /* Configuration time: zones for what is counted.  Errors are logged. */
 ngx_int_t ngx_http_infer_add_stats(ngx_conf_t *cf,
     ngx_http_infer_endpoint_t *ep);
+
+/*
+ * A zone for so many bytes, and what its init handler may be or call: its data
+ * are those of the last configuration, or new ones, all 0.
+ */
+ngx_shm_zone_t *ngx_http_infer_add_zone(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size, ngx_shm_zone_init_pt init);
+ngx_int_t ngx_http_infer_init_counters(ngx_shm_zone_t *zone, void *data,
+    size_t size);
 
 /* A worker begins and ends. */
 ngx_int_t ngx_http_infer_claim_worker(ngx_cycle_t *cycle);

@@ -158,6 +158,8 @@ ngx_http_infer_status_model(ngx_http_infer_main_conf_t *imcf,
     json_object_set_new(object, "running", json_integer(load.running));
     json_object_set_new(object, "phases", phases);
     json_object_set_new(object, "predictions", predictions);
+    json_object_set_new(object, "feedback",
+                        ngx_http_infer_feedback_json(&stats->feedback));
 
     return object;
 }

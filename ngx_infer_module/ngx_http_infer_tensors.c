@@ -439,10 +439,12 @@ ngx_http_infer_call_item(ngx_http_infer_call_t *call,
     }
 
     if (call->ninputs == 0 || call->inputs[0].images == NULL) {
+        ngx_http_infer_sample_tensors(call, session, n);
         call->task->preprocessing += ngx_http_infer_now() - begin;
     }
 
     ngx_http_infer_compute(call->task, session);
+    ngx_http_infer_sample_output(call->task, session);
 
     for (i = 0; i < call->noutputs; i++) {
         output = &call->outputs[i];

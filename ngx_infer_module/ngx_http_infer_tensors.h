@@ -171,6 +171,10 @@ ngx_int_t ngx_http_infer_call_base64(ngx_http_infer_call_t *call,
 
 ngx_int_t ngx_http_infer_call_run(ngx_http_infer_call_t *call);
 
+/* sample.c: item n, which holds no image, is the input of the session. */
+void ngx_http_infer_sample_tensors(ngx_http_infer_call_t *call,
+    infer_session_t *session, size_t n);
+
 /* The answer is complete; json_size: see answer_json of the task. */
 void ngx_http_infer_call_answer(ngx_http_infer_call_t *call,
     ngx_http_infer_out_t *out, off_t json_size);

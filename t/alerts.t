@@ -15,11 +15,18 @@ use Fixture::Infer;
 
 my $conf = "$ENV{TEST_NGINX_MODELS}/..";
 my $nginx = started(server => <<'CONF');
-        location /p { $TEST_NGINX_FASHION }
+        location /p { $TEST_NGINX_FASHION infer_feedback 10; }
         location = /metrics { infer_metrics; }
 CONF
 
-Fixture::Http::ask($nginx->{port}, post('/p', image('9-boot.png')));
+for my $class (0, 9) {
+    my $id = Fixture::Http::ask($nginx->{port},
+                                post('/p', image('9-boot.png')))
+             ->{headers}{'x-infer-id'};
+
+    Fixture::Http::ask($nginx->{port}, post('/p/feedback',
+        "{\"id\": \"$id\", \"label\": $class}"));
+}
 
 my $text = Fixture::Http::ask($nginx->{port},
                               Fixture::Http::request('GET', '/metrics'))

@@ -1,0 +1,107 @@
+
+/*
+ * Monitoring: what is kept of requests besides their answers.
+ *
+ * While a task runs, a sample takes down what the model was given and what it
+ * answered, an item for each image or row of a batch (sample.c).  A ring in
+ * shared memory keeps the class that was answered under the request's id, to
+ * be held against the class that a client reports later (feedback.c).
+ *
+ * Nothing of this makes a request fail: where memory, disk or time is lacking,
+ * less is kept.
+ *
+ * module.h includes this file, and all others that.
+ */
+
+#ifndef _NGX_HTTP_INFER_MONITOR_H_INCLUDED_
+#define _NGX_HTTP_INFER_MONITOR_H_INCLUDED_
+
+
+typedef struct ngx_http_infer_sample_s  ngx_http_infer_sample_t;
+
+
+/* how a client's report of the right class can end */
+typedef enum {
+    NGX_HTTP_INFER_RIGHT = 0,
+    NGX_HTTP_INFER_WRONG,
+    NGX_HTTP_INFER_ID_UNKNOWN,
+    NGX_HTTP_INFER_ID_TWICE,
+    NGX_HTTP_INFER_NO_CLASS,
+    NGX_HTTP_INFER_NO_FEEDBACK,               /* malformed */
+    NGX_HTTP_INFER_FEEDBACKS
+} ngx_http_infer_feedback_e;
+
+
+/* models with more classes have no confusion matrix */
+#define NGX_HTTP_INFER_CONFUSION  64
+
+
+/* reports, in the rows of the class that is right; see feedback.c */
+typedef struct {
+    ngx_atomic_t                 outcome[NGX_HTTP_INFER_FEEDBACKS];
+    ngx_atomic_t                 confidence;  /* of the answers, 1e-9 */
+
+    ngx_atomic_t                 right[NGX_HTTP_INFER_CLASSES];
+    ngx_atomic_t                 wrong[NGX_HTTP_INFER_CLASSES];
+
+    /* by the class that was answered */
+    ngx_atomic_t                 confusion[NGX_HTTP_INFER_CONFUSION]
+                                          [NGX_HTTP_INFER_CONFUSION];
+} ngx_http_infer_feedback_t;
+
+
+/* directives that watch a model: see monitor.h */
+typedef struct {
+    ngx_uint_t                   feedback;    /* answers remembered; 0: off */
+} ngx_http_infer_monitor_conf_t;
+
+
+/* sample.c */
+
+/* Preconfiguration. */
+ngx_int_t ngx_http_infer_find_request_id(ngx_conf_t *cf);
+
+/* Gives a task its sample, if the location wants one.  NGX_ERROR: no memory. */
+ngx_int_t ngx_http_infer_create_sample(ngx_http_request_t *r,
+    ngx_http_infer_task_t *task);
+
+/* In the thread, of each image: data is the file, prepared may be taken over;
+   it is the input of the session. */
+void ngx_http_infer_sample_image(ngx_http_infer_task_t *task, ngx_str_t *data,
+    const infer_image_t *img, infer_image_t *prepared,
+    infer_session_t *session);
+
+/* In the thread: what was sampled last has been run. */
+void ngx_http_infer_sample_output(ngx_http_infer_task_t *task,
+    infer_session_t *session);
+
+/* In the thread, before anything is sampled: the id that a body has. */
+void ngx_http_infer_sample_id(ngx_http_infer_task_t *task, const char *text,
+    size_t len);
+
+/* On the event loop, before the result is sent; NGX_ERROR: no memory. */
+ngx_int_t ngx_http_infer_sample_answer(ngx_http_request_t *r,
+    ngx_http_infer_task_t *task);
+
+/* On the event loop: the task is about to be freed. */
+void ngx_http_infer_release_sample(ngx_http_infer_task_t *task);
+
+
+/* feedback.c */
+
+/* NGX_HTTP_INFER_FEEDBACKS of them. */
+extern const ngx_http_infer_reason_t  ngx_http_infer_feedbacks[];
+
+/* Configuration time: the ring of a service. */
+ngx_int_t ngx_http_infer_add_feedback(ngx_conf_t *cf,
+    ngx_http_infer_service_t *service);
+
+/* Answers POST .../feedback. */
+ngx_int_t ngx_http_infer_feedback(ngx_http_request_t *r,
+    ngx_http_infer_service_t *service);
+
+/* For infer_status; NULL where there was no report. */
+json_t *ngx_http_infer_feedback_json(ngx_http_infer_feedback_t *feedback);
+
+
+#endif /* _NGX_HTTP_INFER_MONITOR_H_INCLUDED_ */

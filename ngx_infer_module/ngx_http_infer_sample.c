@@ -1,0 +1,287 @@
+
+/*
+ * What is kept of a request while it is computed, and what becomes of it when
+ * the answer has been sent.
+ *
+ * A sample has the request's id, by which a client refers to it later, and by
+ * which it is decided whether the request is among those that are captured or
+ * computed by a shadow: the same id, the same decision, in every worker.
+ */
+
+
+#include "ngx_http_infer_sample.h"
+#include "ngx_http_infer_tensors.h"
+
+#include <ngx_md5.h>
+
+
+static void ngx_http_infer_take_id(ngx_http_request_t *r,
+    ngx_http_infer_sample_t *sample);
+static ngx_http_infer_item_t *ngx_http_infer_create_item(
+    ngx_http_infer_sample_t *sample);
+static void ngx_http_infer_begin_sample(ngx_http_infer_sample_t *sample);
+static void ngx_http_infer_free_items(ngx_http_infer_item_t *item);
+
+
+static ngx_int_t  ngx_http_infer_request_id;
+
+
+ngx_int_t
+ngx_http_infer_find_request_id(ngx_conf_t *cf)
+{
+    static ngx_str_t  name = ngx_string("request_id");
+
+    ngx_http_infer_request_id = ngx_http_get_variable_index(cf, &name);
+
+    return ngx_http_infer_request_id == NGX_ERROR ? NGX_ERROR : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_infer_create_sample(ngx_http_request_t *r,
+    ngx_http_infer_task_t *task)
+{
+    ngx_http_infer_sample_t        *sample;
+    ngx_http_infer_monitor_conf_t  *conf;
+
+    conf = &task->service->conf->monitor;
+
+    if (conf->feedback == 0) {
+        return NGX_OK;
+    }
+
+    sample = ngx_calloc(sizeof(ngx_http_infer_sample_t), r->connection->log);
+    if (sample == NULL) {
+        return NGX_ERROR;
+    }
+
+    sample->service = task->service;
+    task->sample = sample;
+
+    ngx_http_infer_take_id(r, sample);
+
+    return NGX_OK;
+}
+
+
+/* the client's own, or nginx's; a KServe request may bring another one */
+
+static void
+ngx_http_infer_take_id(ngx_http_request_t *r, ngx_http_infer_sample_t *sample)
+{
+    ngx_str_t                  *header, id;
+    ngx_http_variable_value_t  *v;
+
+    static ngx_str_t  name = ngx_string("x-request-id");
+
+    header = ngx_http_infer_get_header(r, &name);
+
+    if (header && ngx_http_infer_id_valid(header)) {
+        id = *header;
+
+    } else {
+        v = ngx_http_get_indexed_variable(r, ngx_http_infer_request_id);
+
+        if (v == NULL || v->not_found || v->len > NGX_HTTP_INFER_ID_LEN) {
+            return;
+        }
+
+        id.data = v->data;
+        id.len = v->len;
+    }
+
+    ngx_memcpy(sample->text, id.data, id.len);
+    sample->id.data = sample->text;
+    sample->id.len = id.len;
+}
+
+
+ngx_uint_t
+ngx_http_infer_id_valid(ngx_str_t *id)
+{
+    size_t  i;
+
+    if (id->len == 0 || id->len > NGX_HTTP_INFER_ID_LEN) {
+        return 0;
+    }
+
+    for (i = 0; i < id->len; i++) {
+        if (id->data[i] <= 0x20 || id->data[i] >= 0x7f) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+void
+ngx_http_infer_hash_id(ngx_str_t *id, uint64_t hash[2])
+{
+    u_char     digest[16];
+    ngx_md5_t  md5;
+
+    ngx_md5_init(&md5);
+    ngx_md5_update(&md5, id->data, id->len);
+    ngx_md5_final(digest, &md5);
+
+    ngx_memcpy(hash, digest, 16);
+}
+
+
+void
+ngx_http_infer_free_sample(ngx_http_infer_sample_t *sample)
+{
+    ngx_http_infer_free_items(sample->items);
+    ngx_free(sample);
+}
+
+
+static void
+ngx_http_infer_free_items(ngx_http_infer_item_t *item)
+{
+    ngx_http_infer_item_t  *next;
+
+    for ( /* void */ ; item; item = next) {
+        next = item->next;
+
+        infer_image_free(&item->image);
+        free(item->file.data);
+        free(item->tensors);
+        free(item->probabilities);
+        free(item);
+    }
+}
+
+
+/* on the event loop, before the answer is sent */
+
+ngx_int_t
+ngx_http_infer_sample_answer(ngx_http_request_t *r,
+    ngx_http_infer_task_t *task)
+{
+    ngx_http_infer_sample_t  *sample;
+
+    sample = task->sample;
+
+    if (sample == NULL || task->reason != NGX_HTTP_INFER_OK) {
+        return NGX_OK;
+    }
+
+    sample->time = ngx_time();
+
+    return ngx_http_infer_remember(r, sample);
+}
+
+
+/* on the event loop: the task ends, what it has left for later goes on */
+
+void
+ngx_http_infer_release_sample(ngx_http_infer_task_t *task)
+{
+    ngx_http_infer_sample_t  *sample;
+
+    sample = task->sample;
+    task->sample = NULL;
+
+    if (sample) {
+        ngx_http_infer_free_sample(sample);
+    }
+}
+
+
+/* from here on: in the thread */
+
+void
+ngx_http_infer_sample_id(ngx_http_infer_task_t *task, const char *text,
+    size_t len)
+{
+    ngx_str_t                 id;
+    ngx_http_infer_sample_t  *sample;
+
+    sample = task->sample;
+
+    id.data = (u_char *) text;
+    id.len = len;
+
+    if (sample && sample->id.len && ngx_http_infer_id_valid(&id)) {
+        ngx_memcpy(sample->text, text, len);
+        sample->id.len = len;
+    }
+}
+
+
+/* all that is decided by the id, once the id is known */
+
+static void
+ngx_http_infer_begin_sample(ngx_http_infer_sample_t *sample)
+{
+    if (sample->begun) {
+        return;
+    }
+
+    sample->begun = 1;
+
+    if (sample->id.len) {
+        ngx_http_infer_hash_id(&sample->id, sample->hash);
+    }
+}
+
+
+/* the first of a batch begins its sample; without memory there is none */
+
+static ngx_http_infer_item_t *
+ngx_http_infer_create_item(ngx_http_infer_sample_t *sample)
+{
+    ngx_http_infer_item_t  *item;
+
+    ngx_http_infer_begin_sample(sample);
+
+    item = calloc(1, sizeof(ngx_http_infer_item_t));
+    if (item == NULL) {
+        return NULL;
+    }
+
+    item->index = sample->nitems++;
+    item->next = sample->items;
+    sample->items = item;
+
+    return item;
+}
+
+
+void
+ngx_http_infer_sample_image(ngx_http_infer_task_t *task, ngx_str_t *data,
+    const infer_image_t *img, infer_image_t *prepared,
+    infer_session_t *session)
+{
+    if (task->sample) {
+        (void) ngx_http_infer_create_item(task->sample);
+    }
+}
+
+
+void
+ngx_http_infer_sample_tensors(ngx_http_infer_call_t *call,
+    infer_session_t *session, size_t n)
+{
+    if (call->task->sample) {
+        (void) ngx_http_infer_create_item(call->task->sample);
+    }
+}
+
+
+void
+ngx_http_infer_sample_output(ngx_http_infer_task_t *task,
+    infer_session_t *session)
+{
+    ngx_http_infer_item_t  *item;
+
+    item = task->sample ? task->sample->items : NULL;
+
+    if (item == NULL || item->answered) {
+        return;
+    }
+
+    item->answered = infer_session_top(session, 0, &item->top, 1) == 1;
+}

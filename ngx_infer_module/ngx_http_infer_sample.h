@@ -1,0 +1,83 @@
+
+/*
+ * A sample: what sample.c, feedback.c, capture.c and shadow.c share of a
+ * request.  See monitor.h.
+ */
+
+#ifndef _NGX_HTTP_INFER_SAMPLE_H_INCLUDED_
+#define _NGX_HTTP_INFER_SAMPLE_H_INCLUDED_
+
+
+#include "ngx_http_infer_module.h"
+
+
+/* an id has 1 to so many visible characters */
+#define NGX_HTTP_INFER_ID_LEN  128
+
+
+typedef struct ngx_http_infer_item_s  ngx_http_infer_item_t;
+
+
+/* an image or row of a request */
+struct ngx_http_infer_item_s {
+    ngx_http_infer_item_t       *next;
+    ngx_uint_t                   index;       /* within the request */
+    infer_class_t                top;         /* what was answered */
+    ngx_uint_t                   answered;    /* top is set */
+
+    /* to be captured: the image as it was sent; data NULL: not */
+    ngx_str_t                    file;
+
+    /* for the shadow: one of both, and the probability of each class */
+    infer_image_t                image;       /* prepared */
+    u_char                      *tensors;     /* inputs, one after the other */
+    float                       *probabilities;
+};
+
+
+/* what is kept of a request; at first part of its task, then by itself */
+struct ngx_http_infer_sample_s {
+    ngx_thread_task_t            thread;      /* of capture or shadow */
+    ngx_queue_t                  queue;       /* of the shadow */
+    ngx_http_infer_service_t    *service;
+
+    ngx_str_t                    id;          /* len 0: nobody needs it */
+    u_char                       text[NGX_HTTP_INFER_ID_LEN];
+    uint64_t                     hash[2];     /* of the id, once begun */
+
+    unsigned                     begun:1;
+    unsigned                     shadow:1;    /* the id is among those */
+    unsigned                     capture:1;
+
+    time_t                       time;        /* of the answer */
+    ngx_http_infer_item_t       *items;       /* the last one first */
+    ngx_uint_t                   nitems;
+};
+
+
+/* sample.c */
+
+/* A share such as "1%", "0.5%" or "0.01": NGX_ERROR where it is none. */
+ngx_int_t ngx_http_infer_parse_share(ngx_str_t *text, double *share);
+
+/* Whether the sample's id is among that share of all ids. */
+ngx_uint_t ngx_http_infer_sample_chosen(ngx_http_infer_sample_t *sample,
+    double share);
+
+/* On the event loop: the end of a sample. */
+void ngx_http_infer_free_sample(ngx_http_infer_sample_t *sample);
+
+/* MD5, in two halves. */
+void ngx_http_infer_hash_id(ngx_str_t *id, uint64_t hash[2]);
+
+/* 1 to NGX_HTTP_INFER_ID_LEN visible characters of ASCII. */
+ngx_uint_t ngx_http_infer_id_valid(ngx_str_t *id);
+
+
+/* feedback.c */
+
+/* On the event loop: remembers the answer, and tells the client the id. */
+ngx_int_t ngx_http_infer_remember(ngx_http_request_t *r,
+    ngx_http_infer_sample_t *sample);
+
+#endif /* _NGX_HTTP_INFER_SAMPLE_H_INCLUDED_ */
