@@ -174,6 +174,13 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       offsetof(ngx_http_infer_loc_conf_t, monitor.feedback),
       &ngx_http_infer_feedback_bounds },
 
+    { ngx_string("infer_capture"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_infer_capture,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -414,6 +421,7 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->ignore_client_abort = NGX_CONF_UNSET;
     conf->monitor.feedback = NGX_CONF_UNSET_UINT;
+    conf->monitor.capture = NGX_CONF_UNSET_PTR;
 
     return conf;
 }
@@ -444,6 +452,8 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                          prev->ignore_client_abort, 0);
     ngx_conf_merge_uint_value(conf->monitor.feedback, prev->monitor.feedback,
                               0);
+    ngx_conf_merge_ptr_value(conf->monitor.capture, prev->monitor.capture,
+                             NULL);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 

@@ -122,6 +122,7 @@ typedef struct {
     ngx_atomic_t                 class[NGX_HTTP_INFER_CLASSES];
 
     ngx_http_infer_feedback_t    feedback;
+    ngx_atomic_t                 captured[NGX_HTTP_INFER_CAPTURES];
 } ngx_http_infer_stats_t;
 
 

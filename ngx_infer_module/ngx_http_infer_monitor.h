@@ -5,10 +5,12 @@
  * While a task runs, a sample takes down what the model was given and what it
  * answered, an item for each image or row of a batch (sample.c).  A ring in
  * shared memory keeps the class that was answered under the request's id, to
- * be held against the class that a client reports later (feedback.c).
+ * be held against the class that a client reports later (feedback.c).  When
+ * the answer has been sent, the sample goes on by itself: images are written
+ * to a directory (capture.c).
  *
  * Nothing of this makes a request fail: where memory, disk or time is lacking,
- * less is kept.
+ * less is kept, and that is counted.
  *
  * module.h includes this file, and all others that.
  */
@@ -17,7 +19,8 @@
 #define _NGX_HTTP_INFER_MONITOR_H_INCLUDED_
 
 
-typedef struct ngx_http_infer_sample_s  ngx_http_infer_sample_t;
+typedef struct ngx_http_infer_sample_s   ngx_http_infer_sample_t;
+typedef struct ngx_http_infer_capture_s  ngx_http_infer_capture_t;
 
 
 /* how a client's report of the right class can end */
@@ -50,9 +53,20 @@ typedef struct {
 } ngx_http_infer_feedback_t;
 
 
+/* what becomes of an image that is to be kept */
+typedef enum {
+    NGX_HTTP_INFER_CAPTURED_SAMPLE = 0,
+    NGX_HTTP_INFER_CAPTURED_LOW,
+    NGX_HTTP_INFER_CAPTURE_FULL,
+    NGX_HTTP_INFER_NOT_CAPTURED,
+    NGX_HTTP_INFER_CAPTURES
+} ngx_http_infer_captured_e;
+
+
 /* directives that watch a model: see monitor.h */
 typedef struct {
     ngx_uint_t                   feedback;    /* answers remembered; 0: off */
+    ngx_http_infer_capture_t    *capture;     /* NULL: off */
 } ngx_http_infer_monitor_conf_t;
 
 
@@ -102,6 +116,14 @@ ngx_int_t ngx_http_infer_feedback(ngx_http_request_t *r,
 
 /* For infer_status; NULL where there was no report. */
 json_t *ngx_http_infer_feedback_json(ngx_http_infer_feedback_t *feedback);
+
+
+/* capture.c */
+
+char *ngx_http_infer_capture(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* NGX_HTTP_INFER_CAPTURES of them. */
+extern const char  *ngx_http_infer_captured[];
 
 
 #endif /* _NGX_HTTP_INFER_MONITOR_H_INCLUDED_ */

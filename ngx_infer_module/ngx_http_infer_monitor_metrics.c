@@ -13,6 +13,8 @@ static void ngx_http_infer_print_reported(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_reported_confidence(
     ngx_http_infer_text_t *text, ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_captured(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
 
 
 const ngx_http_infer_family_t  ngx_http_infer_monitor_families[] = {
@@ -31,6 +33,11 @@ const ngx_http_infer_family_t  ngx_http_infer_monitor_families[] = {
       "answers that there are reports of.\n"
       "# TYPE infer_feedback_confidence_total counter\n",
       ngx_http_infer_print_reported_confidence },
+
+    { "# HELP infer_captured_total Images that were to be kept, by why they "
+      "were or were not.\n"
+      "# TYPE infer_captured_total counter\n",
+      ngx_http_infer_print_captured },
 
     { NULL, NULL }
 };
@@ -91,4 +98,19 @@ ngx_http_infer_print_reported_confidence(ngx_http_infer_text_t *text,
                          &s->labels,
                          s->stats->feedback.confidence / 1000000000,
                          s->stats->feedback.confidence % 1000000000);
+}
+
+
+static void
+ngx_http_infer_print_captured(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_INFER_CAPTURES; i++) {
+        ngx_http_infer_print(text, s->labels.len,
+                             "infer_captured_total{%V,result=\"%s\"} %uA\n",
+                             &s->labels, ngx_http_infer_captured[i],
+                             s->stats->captured[i]);
+    }
 }

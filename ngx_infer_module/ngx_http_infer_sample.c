@@ -46,7 +46,7 @@ ngx_http_infer_create_sample(ngx_http_request_t *r,
 
     conf = &task->service->conf->monitor;
 
-    if (conf->feedback == 0) {
+    if (conf->feedback == 0 && conf->capture == NULL) {
         return NGX_OK;
     }
 
@@ -93,6 +93,39 @@ ngx_http_infer_take_id(ngx_http_request_t *r, ngx_http_infer_sample_t *sample)
     ngx_memcpy(sample->text, id.data, id.len);
     sample->id.data = sample->text;
     sample->id.len = id.len;
+}
+
+
+ngx_int_t
+ngx_http_infer_parse_share(ngx_str_t *text, double *share)
+{
+    size_t     len;
+    ngx_int_t  n;
+
+    len = text->len;
+
+    if (len && text->data[len - 1] == '%') {
+        len--;
+    }
+
+    n = ngx_atofp(text->data, len, 6);
+
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    *share = n / 1e6 / (len < text->len ? 100 : 1);
+
+    return *share > 0 && *share <= 1 ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_uint_t
+ngx_http_infer_sample_chosen(ngx_http_infer_sample_t *sample, double share)
+{
+    /* 53 bits, which a double holds: below 1 */
+
+    return (sample->hash[1] >> 11) / 9007199254740992.0 < share;
 }
 
 
@@ -168,8 +201,6 @@ ngx_http_infer_sample_answer(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    sample->time = ngx_time();
-
     return ngx_http_infer_remember(r, sample);
 }
 
@@ -184,9 +215,27 @@ ngx_http_infer_release_sample(ngx_http_infer_task_t *task)
     sample = task->sample;
     task->sample = NULL;
 
-    if (sample) {
-        ngx_http_infer_free_sample(sample);
+    if (sample == NULL) {
+        return;
     }
+
+    if (task->reason != NGX_HTTP_INFER_OK) {
+        ngx_http_infer_free_sample(sample);
+        return;
+    }
+
+    sample->time = ngx_time();
+
+    if (ngx_http_infer_start_capture(sample) != NGX_OK) {
+        ngx_http_infer_sample_captured(sample);
+    }
+}
+
+
+void
+ngx_http_infer_sample_captured(ngx_http_infer_sample_t *sample)
+{
+    ngx_http_infer_free_sample(sample);
 }
 
 
@@ -255,8 +304,12 @@ ngx_http_infer_sample_image(ngx_http_infer_task_t *task, ngx_str_t *data,
     const infer_image_t *img, infer_image_t *prepared,
     infer_session_t *session)
 {
-    if (task->sample) {
-        (void) ngx_http_infer_create_item(task->sample);
+    ngx_http_infer_item_t  *item;
+
+    item = task->sample ? ngx_http_infer_create_item(task->sample) : NULL;
+
+    if (item) {
+        item->sent = *data;
     }
 }
 
@@ -284,4 +337,7 @@ ngx_http_infer_sample_output(ngx_http_infer_task_t *task,
     }
 
     item->answered = infer_session_top(session, 0, &item->top, 1) == 1;
+
+    ngx_http_infer_keep_file(task->sample, item);
+    ngx_str_null(&item->sent);
 }

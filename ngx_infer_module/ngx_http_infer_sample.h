@@ -25,8 +25,11 @@ struct ngx_http_infer_item_s {
     infer_class_t                top;         /* what was answered */
     ngx_uint_t                   answered;    /* top is set */
 
-    /* to be captured: the image as it was sent; data NULL: not */
+    /* the image as it was sent: while it is computed, and a copy to be
+       captured; data NULL: none */
+    ngx_str_t                    sent;
     ngx_str_t                    file;
+    ngx_uint_t                   low;         /* for its low confidence */
 
     /* for the shadow: one of both, and the probability of each class */
     infer_image_t                image;       /* prepared */
@@ -45,10 +48,7 @@ struct ngx_http_infer_sample_s {
     u_char                       text[NGX_HTTP_INFER_ID_LEN];
     uint64_t                     hash[2];     /* of the id, once begun */
 
-    unsigned                     begun:1;
-    unsigned                     shadow:1;    /* the id is among those */
-    unsigned                     capture:1;
-
+    ngx_uint_t                   begun;
     time_t                       time;        /* of the answer */
     ngx_http_infer_item_t       *items;       /* the last one first */
     ngx_uint_t                   nitems;
@@ -63,6 +63,9 @@ ngx_int_t ngx_http_infer_parse_share(ngx_str_t *text, double *share);
 /* Whether the sample's id is among that share of all ids. */
 ngx_uint_t ngx_http_infer_sample_chosen(ngx_http_infer_sample_t *sample,
     double share);
+
+/* On the event loop: capture.c is done with it. */
+void ngx_http_infer_sample_captured(ngx_http_infer_sample_t *sample);
 
 /* On the event loop: the end of a sample. */
 void ngx_http_infer_free_sample(ngx_http_infer_sample_t *sample);
@@ -79,5 +82,19 @@ ngx_uint_t ngx_http_infer_id_valid(ngx_str_t *id);
 /* On the event loop: remembers the answer, and tells the client the id. */
 ngx_int_t ngx_http_infer_remember(ngx_http_request_t *r,
     ngx_http_infer_sample_t *sample);
+
+/* capture.c */
+
+/* In the thread, when the item has been answered: copies what is to be kept. */
+void ngx_http_infer_keep_file(ngx_http_infer_sample_t *sample,
+    ngx_http_infer_item_t *item);
+
+/* On the event loop: NGX_OK, sample_captured() follows; NGX_DECLINED: there is
+   nothing to be written. */
+ngx_int_t ngx_http_infer_start_capture(ngx_http_infer_sample_t *sample);
+
+void ngx_http_infer_count_captured(ngx_http_infer_sample_t *sample,
+    ngx_http_infer_captured_e outcome);
+
 
 #endif /* _NGX_HTTP_INFER_SAMPLE_H_INCLUDED_ */
