@@ -364,7 +364,8 @@ typedef enum {
     INFER_SECTION_MODEL = 1,
     INFER_SECTION_SOURCE,
     INFER_SECTION_GOLDEN,
-    INFER_SECTION_CALIBRATION
+    INFER_SECTION_CALIBRATION,
+    INFER_SECTION_BASELINE
 } infer_section_kind_t;
 
 /* A part of an .infer file; data is 64-byte aligned where it is read. */
@@ -407,6 +408,13 @@ typedef struct {
 int infer_model_save(const infer_graph_t *graph, const infer_model_t *model,
     const char *path, const infer_save_options_t *options,
     infer_error_t *err);
+
+/*
+ * Writes the .infer file that the model comes from again, with a section in
+ * place of its own of that kind, or as another one.
+ */
+int infer_model_save_section(const infer_model_t *model,
+    const infer_section_t *section, const char *path, infer_error_t *err);
 
 /*
  * Runs the golden input that lies in a model's file and holds the outputs
@@ -651,5 +659,10 @@ double infer_peak_gflops(void);
 
 /* The same of multiply-adds of 8-bit integers, in GOP/s. */
 double infer_peak_gops(void);
+
+
+/* ---- monitoring ------------------------------------------------------- */
+
+#include "monitor/monitor.h"
 
 #endif /* INFER_H */

@@ -14,6 +14,8 @@ extern const cli_command_t  cli_eval;
 extern const cli_command_t  cli_compare;
 extern const cli_command_t  cli_bench;
 extern const cli_command_t  cli_convert;
+extern const cli_command_t  cli_baseline;
+extern const cli_command_t  cli_drift;
 extern const cli_command_t  cli_check;
 
 #endif /* INFER_CLI_COMMANDS_H */

@@ -41,44 +41,58 @@ from_gray(const cli_image_t *image, const infer_preprocess_t *pp,
 }
 
 
+/* *data is the file's, for the caller to free; NULL where there is none. */
 static int
 decode(const cli_image_t *image, const infer_preprocess_t *pp,
-    size_t max_pixels, infer_image_t *out, infer_error_t *err)
+    size_t max_pixels, char **data, size_t *size, infer_image_t *out,
+    infer_error_t *err)
 {
-    char                  *data;
-    size_t                 size;
     infer_image_status_t   status;
+
+    *data = NULL;
+    *size = 0;
 
     if (image->gray != NULL) {
         from_gray(image, pp, out);
         return 0;
     }
 
-    if (cli_read_file(image->name, &data, &size, err) != 0) {
+    if (cli_read_file(image->name, data, size, err) != 0) {
         return -1;
     }
 
-    status = infer_image_decode(data, size, max_pixels, pp, out, err);
-    free(data);
+    status = infer_image_decode(*data, *size, max_pixels, pp, out, err);
 
     return status == INFER_IMAGE_OK ? 0 : 1;
 }
 
 
-int
-cli_image_load(const cli_image_t *image, const infer_preprocess_t *pp,
-    size_t max_pixels, infer_image_t *prepared, infer_error_t *err)
+/* sample NULL: none is wanted. */
+static int
+load(const cli_image_t *image, const infer_preprocess_t *pp,
+    size_t max_pixels, infer_image_t *prepared, infer_sample_t *sample,
+    infer_error_t *err)
 {
     int            failed;
+    char          *data;
+    size_t         size;
     infer_error_t  why;
     infer_image_t  decoded;
 
-    failed = decode(image, pp, max_pixels, &decoded, &why);
+    failed = decode(image, pp, max_pixels, &data, &size, &decoded, &why);
 
     if (failed == 0) {
         failed = infer_image_prepare(&decoded, pp, prepared, &why) ? 1 : 0;
+
+        if (failed == 0 && sample != NULL) {
+            infer_sample_begin(sample);
+            infer_sample_image(sample, data, size, &decoded, prepared);
+        }
+
         infer_image_free(&decoded);
     }
+
+    free(data);
 
     if (failed > 0) {
         return cli_fail(err, "%.200s: %.300s", image->name, why.text);
@@ -89,6 +103,23 @@ cli_image_load(const cli_image_t *image, const infer_preprocess_t *pp,
     }
 
     return failed;
+}
+
+
+int
+cli_image_load(const cli_image_t *image, const infer_preprocess_t *pp,
+    size_t max_pixels, infer_image_t *prepared, infer_error_t *err)
+{
+    return load(image, pp, max_pixels, prepared, NULL, err);
+}
+
+
+int
+cli_image_sample(const cli_image_t *image, const infer_preprocess_t *pp,
+    size_t max_pixels, infer_image_t *prepared, infer_sample_t *sample,
+    infer_error_t *err)
+{
+    return load(image, pp, max_pixels, prepared, sample, err);
 }
 
 

@@ -31,6 +31,11 @@ typedef struct {
 int cli_image_load(const cli_image_t *image, const infer_preprocess_t *pp,
     size_t max_pixels, infer_image_t *prepared, infer_error_t *err);
 
+/* The same, and fills the sample up to infer_sample_image. */
+int cli_image_sample(const cli_image_t *image, const infer_preprocess_t *pp,
+    size_t max_pixels, infer_image_t *prepared, infer_sample_t *sample,
+    infer_error_t *err);
+
 /*
  * Classifies n images, no more than the session's batch, on the threads of
  * parallel.  Image i is place i of the batch.  err[i].text is empty unless

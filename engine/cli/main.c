@@ -17,6 +17,8 @@ static const cli_command_t *const  commands[] = {
     &cli_compare,
     &cli_bench,
     &cli_convert,
+    &cli_baseline,
+    &cli_drift,
     &cli_check,
     NULL
 };

@@ -202,7 +202,9 @@ check_contents(const infer_file_t *f, const char *path, infer_error_t *err)
     if ((infer_model_find_section(m, INFER_SECTION_SOURCE, &s) == 0
          && infer_source_check(&s, &why) != 0)
         || (infer_model_find_section(m, INFER_SECTION_GOLDEN, &s) == 0
-            && infer_golden_check(&s, m, &why) != 0))
+            && infer_golden_check(&s, m, &why) != 0)
+        || (infer_model_find_section(m, INFER_SECTION_BASELINE, &s) == 0
+            && infer_baseline_check(&s, m, &why) != 0))
     {
         return fail(err, path, "%.200s", why.text);
     }
@@ -220,10 +222,11 @@ infer_section_name(uint32_t kind)
         [INFER_SECTION_MODEL] = "model",
         [INFER_SECTION_SOURCE] = "source",
         [INFER_SECTION_GOLDEN] = "golden",
-        [INFER_SECTION_CALIBRATION] = "calibration"
+        [INFER_SECTION_CALIBRATION] = "calibration",
+        [INFER_SECTION_BASELINE] = "baseline"
     };
 
-    return kind >= INFER_SECTION_MODEL && kind <= INFER_SECTION_CALIBRATION
+    return kind >= INFER_SECTION_MODEL && kind <= INFER_SECTION_BASELINE
            ? names[kind] : "unknown";
 }
 

@@ -120,6 +120,8 @@ int infer_model_check(const infer_model_t *m, uint64_t size,
 int infer_source_check(const infer_section_t *s, infer_error_t *err);
 int infer_golden_check(const infer_section_t *s, const infer_model_t *m,
     infer_error_t *err);
+int infer_baseline_check(const infer_section_t *s, const infer_model_t *m,
+    infer_error_t *err);
 
 /* Whether n rows of so many bytes lie at an offset (a multiple of align) of
    `size` bytes of which the first `from` are taken. */

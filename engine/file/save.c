@@ -33,9 +33,12 @@ static const unsigned char  zeros[INFER_MODEL_ALIGN];
 
 static int write_source(infer_buffer_t *b, const infer_graph_t *g,
     const infer_save_options_t *options, infer_error_t *err);
-static int lay_out(infer_layout_t *l, const infer_model_t *model,
+static int list_sections(infer_layout_t *l, const infer_model_t *model,
     const infer_buffer_t *source, const infer_buffer_t *golden,
     const infer_save_options_t *options, infer_error_t *err);
+static int list_again(infer_layout_t *l, const infer_model_t *model,
+    const infer_section_t *section, const char *path, infer_error_t *err);
+static void lay_out(infer_layout_t *l);
 static size_t head_size(const infer_layout_t *l);
 static uint32_t section_crc(const infer_layout_t *l, size_t i);
 static size_t padding(uint64_t size);
@@ -65,13 +68,38 @@ infer_model_save(const infer_graph_t *graph, const infer_model_t *model,
         fail(err, graph->path, why.text);
 
     } else if (write_source(&source, graph, options, err) == 0
-               && lay_out(l, model, &source, &golden, options, err) == 0)
+               && list_sections(l, model, &source, &golden, options, err)
+                  == 0)
     {
+        lay_out(l);
         rc = write_file(l, path, err);
     }
 
     free(source.data);
     free(golden.data);
+    free(l);
+
+    return rc;
+}
+
+
+int
+infer_model_save_section(const infer_model_t *model,
+    const infer_section_t *section, const char *path, infer_error_t *err)
+{
+    int              rc = -1;
+    infer_layout_t  *l;
+
+    l = calloc(1, sizeof(*l));
+
+    if (l == NULL) {
+        fail(err, path, "out of memory");
+
+    } else if (list_again(l, model, section, path, err) == 0) {
+        lay_out(l);
+        rc = write_file(l, path, err);
+    }
+
     free(l);
 
     return rc;
@@ -191,12 +219,10 @@ write_source(infer_buffer_t *b, const infer_graph_t *g,
 
 
 static int
-lay_out(infer_layout_t *l, const infer_model_t *model,
+list_sections(infer_layout_t *l, const infer_model_t *model,
     const infer_buffer_t *source, const infer_buffer_t *golden,
     const infer_save_options_t *options, infer_error_t *err)
 {
-    uint64_t  at;
-
     if (options->n_sections > MAX_SECTIONS - 3) {
         return fail(err, options->source, "too many sections");
     }
@@ -213,6 +239,44 @@ lay_out(infer_layout_t *l, const infer_model_t *model,
         l->section[i] = options->sections[i - 3];
     }
 
+    return 0;
+}
+
+
+/* The model, the others of its file in their order, the new one. */
+static int
+list_again(infer_layout_t *l, const infer_model_t *model,
+    const infer_section_t *section, const char *path, infer_error_t *err)
+{
+    infer_section_t  s;
+
+    l->section[l->n++] = (infer_section_t) { INFER_SECTION_MODEL, model,
+                                             model->size };
+
+    for (size_t i = 0; infer_model_section(model, i, &s) == 0; i++) {
+        if (s.kind == INFER_SECTION_MODEL || s.kind == section->kind) {
+            continue;
+        }
+
+        if (l->n == MAX_SECTIONS - 1) {
+            return fail(err, path, "too many sections");
+        }
+
+        l->section[l->n++] = s;
+    }
+
+    l->section[l->n++] = *section;
+
+    return 0;
+}
+
+
+/* Where everything lies, and the checksums; section 0 is the model. */
+static void
+lay_out(infer_layout_t *l)
+{
+    uint64_t  at;
+
     at = head_size(l) + padding(head_size(l));
 
     for (size_t i = 0; i < l->n; i++) {
@@ -222,9 +286,9 @@ lay_out(infer_layout_t *l, const infer_model_t *model,
         at += l->row[i].size + padding(l->row[i].size);
     }
 
-    l->model = *model;
+    memcpy(&l->model, l->section[0].data, sizeof(l->model));
     l->model.before = l->row[0].offset;
-    l->model.after = at - l->row[0].offset - model->size;
+    l->model.after = at - l->row[0].offset - l->model.size;
 
     for (size_t i = 0; i < l->n; i++) {
         l->row[i].crc = section_crc(l, i);
@@ -238,8 +302,6 @@ lay_out(infer_layout_t *l, const infer_model_t *model,
     l->head.crc = infer_file_crc(l->head.crc, l->row,
                                  l->n * sizeof(l->row[0]));
     l->head.crc = infer_file_crc(l->head.crc, zeros, padding(head_size(l)));
-
-    return 0;
 }
 
 

@@ -21,6 +21,21 @@ typedef struct {
     uint32_t  placed;             /* whether it needs memory in the arena */
 } infer_place_t;
 
+/*
+ * What runs show of themselves to monitoring, of place 0 of the batch: ranges
+ * of some layers, and 8-bit activations at the ends of their range.
+ */
+typedef struct {
+    int       on;
+    uint32_t  n_layers;
+    uint32_t  layer[INFER_MONITOR_LAYERS];      /* nodes */
+
+    float     least[INFER_MONITOR_LAYERS];      /* of the last run; least > */
+    float     most[INFER_MONITOR_LAYERS];       /* most: nothing was seen */
+    uint32_t  clipped;
+    uint32_t  activations;
+} infer_watch_t;
+
 struct infer_session_s {
     const infer_model_t      *model;
     size_t                    batch;
@@ -45,6 +60,7 @@ struct infer_session_s {
     float                    *image;       /* one, where the file declares
                                               channels-last; else NULL */
     infer_profile_t          *profile;
+    infer_watch_t             watch;
 };
 
 
@@ -71,6 +87,23 @@ int infer_plan_views(infer_session_t *s);
 
 /* Whether a node does nothing but move elements that views can find. */
 int infer_plan_moves(const infer_model_node_t *node);
+
+/*
+ * What an operator's integers mean, where it is the one to say so; else its
+ * scale is 0.
+ */
+infer_affine_scale_t infer_plan_meaning(const infer_model_node_t *node);
+
+/*
+ * Layers of a model that are worth to be watched: at most
+ * INFER_MONITOR_LAYERS nodes with weights, evenly chosen, the last among them.
+ * Returns how many.
+ */
+uint32_t infer_watch_layers(const infer_model_t *model, uint32_t *layer);
+
+/* A run begins; step i has been run. */
+void infer_watch_begin(infer_watch_t *watch);
+void infer_watch_step(infer_session_t *s, uint32_t i);
 
 /*
  * Gives offsets to the n places that ask for memory such that no two that

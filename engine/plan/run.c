@@ -18,8 +18,6 @@ static const infer_parallel_t *usable(const infer_session_t *s,
     const infer_parallel_t *parallel);
 static void run_step(infer_session_t *s, size_t i,
     const infer_parallel_t *parallel);
-static void meaning(const infer_call_t *call, uint32_t op,
-    infer_observed_t *seen);
 static uint64_t now(void);
 
 
@@ -136,8 +134,19 @@ infer_session_run(infer_session_t *session, const infer_parallel_t *parallel)
 {
     parallel = usable(session, parallel);
 
+    if (!session->watch.on) {
+        for (uint32_t i = 0; i < session->model->n_nodes; i++) {
+            run_step(session, i, parallel);
+        }
+
+        return;
+    }
+
+    infer_watch_begin(&session->watch);
+
     for (uint32_t i = 0; i < session->model->n_nodes; i++) {
         run_step(session, i, parallel);
+        infer_watch_step(session, i);
     }
 }
 
@@ -207,45 +216,35 @@ infer_session_observe(infer_session_t *session,
         seen.op = infer_op_table[node[i].op]->name;
         seen.macs = node[i].macs;
         seen.tensor = session->step[i].out[0];
-        meaning(&session->step[i], node[i].op, &seen);
+        seen.scale = infer_plan_meaning(&node[i]).scale;
+        seen.zero = infer_plan_meaning(&node[i]).zero;
         observe(arg, &seen);
     }
 }
 
 
-/* What an operator's integers mean, where it is the one to say so. */
-static void
-meaning(const infer_call_t *call, uint32_t op, infer_observed_t *seen)
+infer_affine_scale_t
+infer_plan_meaning(const infer_model_node_t *node)
 {
-    const infer_param_t   *param = call->param;
-    infer_affine_scale_t   out;
+    const infer_param_t  *param = &node->param;
 
-    memset(&out, 0, sizeof(out));
-
-    switch (op) {
+    switch (node->op) {
 
     case INFER_OP_QCONV:
-        out = param->qconv.end.out;
-        break;
+        return param->qconv.end.out;
 
     case INFER_OP_QFC:
-        out = param->qfc.end.out;
-        break;
+        return param->qfc.end.out;
 
     case INFER_OP_QBINARY:
-        out = param->qbinary.out;
-        break;
+        return param->qbinary.out;
 
     case INFER_OP_QPOOL:
-        out = param->qpool.out;
-        break;
+        return param->qpool.out;
 
     default:
-        break;
+        return (infer_affine_scale_t) { 0, 0 };
     }
-
-    seen->scale = out.scale;
-    seen->zero = out.zero;
 }
 
 
