@@ -205,6 +205,13 @@ ngx_http_infer_collect(ngx_http_request_t *r)
         s->imcf = imcf;
         s->ep = ep[i];
         s->stats = ep[i]->stats->data;
+        s->compared = NULL;
+
+        for (n = i; n < imcf->endpoints.nelts && s->compared == NULL; n++) {
+            if (ep[n]->stats == ep[i]->stats) {
+                s->compared = ngx_http_infer_get_compared(ep[n]);
+            }
+        }
 
         if (ngx_http_infer_labels_text(r->pool, s) != NGX_OK) {
             return NULL;

@@ -243,8 +243,6 @@ ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name)
 ngx_int_t
 ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
 {
-    ngx_conf_file_t             *conf_file, file;
-    infer_load_options_t         options;
     ngx_http_infer_service_t   **services;
     ngx_http_infer_endpoint_t   *ep;
 
@@ -253,25 +251,8 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
     /* a service of an "if" has the model of the location around it */
 
     if (ep->model == NULL) {
-        ngx_memzero(&options, sizeof(infer_load_options_t));
-        options.winograd_budget = service->conf->winograd_budget;
-
-        if (service->conf->shapes) {
-            options.shapes = service->conf->shapes->elts;
-            options.n_shapes = service->conf->shapes->nelts;
-        }
-
-        conf_file = cf->conf_file;
-
-        file = *conf_file;
-        file.file.name = ep->conf_name;
-        file.line = ep->conf_line;
-
-        cf->conf_file = &file;
-        ep->model = ngx_http_infer_model_in_zone(cf, &ep->file, &options,
-                                                 &service->conf->shape_text);
-        cf->conf_file = conf_file;
-
+        ep->model = ngx_http_infer_load_at(cf, &ep->file, &ep->conf_name,
+                                           ep->conf_line, service->conf);
         if (ep->model == NULL) {
             return NGX_ERROR;
         }
@@ -287,6 +268,37 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
     ep->model->threads = ngx_max(ep->model->threads, service->conf->threads);
 
     return NGX_OK;
+}
+
+
+ngx_http_infer_model_t *
+ngx_http_infer_load_at(ngx_conf_t *cf, ngx_str_t *file, ngx_str_t *conf_name,
+    ngx_uint_t conf_line, ngx_http_infer_loc_conf_t *conf)
+{
+    ngx_conf_file_t         *conf_file, at;
+    infer_load_options_t     options;
+    ngx_http_infer_model_t  *model;
+
+    ngx_memzero(&options, sizeof(infer_load_options_t));
+    options.winograd_budget = conf->winograd_budget;
+
+    if (conf->shapes) {
+        options.shapes = conf->shapes->elts;
+        options.n_shapes = conf->shapes->nelts;
+    }
+
+    conf_file = cf->conf_file;
+
+    at = *conf_file;
+    at.file.name = *conf_name;
+    at.line = conf_line;
+
+    cf->conf_file = &at;
+    model = ngx_http_infer_model_in_zone(cf, file, &options,
+                                         &conf->shape_text);
+    cf->conf_file = conf_file;
+
+    return model;
 }
 
 
@@ -334,6 +346,7 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
     }
 
     model->path = path;
+    model->zone_name = name;
     model->options = *options;
     model->size = bound;
 
@@ -356,20 +369,6 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
     zone->data = model;
 
     return model;
-}
-
-
-/* besides its pages a zone holds nginx's slab header and page table */
-
-size_t
-ngx_http_infer_zone_size(size_t bound)
-{
-    size_t  pages;
-
-    pages = bound / ngx_pagesize + 8;
-
-    return (pages + pages * sizeof(ngx_slab_page_t) / ngx_pagesize + 1)
-           * ngx_pagesize;
 }
 
 

@@ -10,6 +10,7 @@
 static ngx_int_t ngx_http_infer_read_body(ngx_http_request_t *r);
 static void ngx_http_infer_body_handler(ngx_http_request_t *r);
 
+static void ngx_http_infer_exit_worker(ngx_cycle_t *cycle);
 static void *ngx_http_infer_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_infer_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -181,6 +182,13 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       0,
       NULL },
 
+    { ngx_string("infer_shadow"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_infer_shadow,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -210,7 +218,7 @@ ngx_module_t  ngx_http_infer_module = {
     ngx_http_infer_claim_worker,           /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    ngx_http_infer_release_worker,         /* exit process */
+    ngx_http_infer_exit_worker,            /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -339,6 +347,14 @@ ngx_http_infer_body_handler(ngx_http_request_t *r)
 }
 
 
+static void
+ngx_http_infer_exit_worker(ngx_cycle_t *cycle)
+{
+    ngx_http_infer_drop_shadows(cycle);
+    ngx_http_infer_release_worker(cycle);
+}
+
+
 static void *
 ngx_http_infer_create_main_conf(ngx_conf_t *cf)
 {
@@ -371,6 +387,13 @@ ngx_http_infer_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&imcf->endpoints, cf->pool, 4,
                        sizeof(ngx_http_infer_endpoint_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_array_init(&imcf->shadows, cf->pool, 1,
+                       sizeof(ngx_http_infer_shadow_t *))
         != NGX_OK)
     {
         return NULL;
@@ -422,6 +445,7 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     conf->ignore_client_abort = NGX_CONF_UNSET;
     conf->monitor.feedback = NGX_CONF_UNSET_UINT;
     conf->monitor.capture = NGX_CONF_UNSET_PTR;
+    conf->monitor.shadow = NGX_CONF_UNSET_PTR;
 
     return conf;
 }
@@ -453,6 +477,8 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->monitor.feedback, prev->monitor.feedback,
                               0);
     ngx_conf_merge_ptr_value(conf->monitor.capture, prev->monitor.capture,
+                             NULL);
+    ngx_conf_merge_ptr_value(conf->monitor.shadow, prev->monitor.shadow,
                              NULL);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -531,7 +557,8 @@ ngx_http_infer_init_location(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
 
     for (i = 0; i < conf->services->nelts; i++) {
         if (ngx_http_infer_add_model(cf, &service[i]) != NGX_OK
-            || ngx_http_infer_add_feedback(cf, &service[i]) != NGX_OK)
+            || ngx_http_infer_add_feedback(cf, &service[i]) != NGX_OK
+            || ngx_http_infer_add_shadow(cf, &service[i]) != NGX_OK)
         {
             return NGX_CONF_ERROR;
         }

@@ -46,6 +46,7 @@ typedef struct ngx_http_infer_workspace_s  ngx_http_infer_workspace_t;
 typedef struct ngx_http_infer_crew_s       ngx_http_infer_crew_t;
 typedef struct ngx_http_infer_route_s      ngx_http_infer_route_t;
 typedef struct ngx_http_infer_service_s    ngx_http_infer_service_t;
+typedef struct ngx_http_infer_endpoint_s   ngx_http_infer_endpoint_t;
 
 
 /* what is counted class by class: the last counts all from its own on */
@@ -136,6 +137,7 @@ struct ngx_http_infer_workspace_s {
 /* one model file; locations that name the same file share it */
 typedef struct {
     ngx_str_t                    path;
+    ngx_str_t                    zone_name;   /* has the file's identity */
     infer_load_options_t         options;
     size_t                       size;        /* of its memory in the zone */
     infer_model_t               *model;       /* in the zone, read-only */
@@ -158,11 +160,12 @@ typedef struct {
 
 
 /* what infer_model makes of a location, and who is in it (in this worker) */
-typedef struct {
+struct ngx_http_infer_endpoint_s {
     ngx_http_infer_model_t      *model;       /* once directives are merged */
     ngx_str_t                    name;
     ngx_str_t                    version;     /* empty: none */
     ngx_shm_zone_t              *stats;       /* ngx_http_infer_stats_t */
+    ngx_http_infer_shadow_t     *shadow;      /* NULL: none */
 
     /* the directive: its argument, and where it stands */
     ngx_str_t                    file;
@@ -172,7 +175,7 @@ typedef struct {
     ngx_queue_t                  waiting;     /* ngx_http_infer_ctx_t */
     ngx_uint_t                   nwaiting;
     ngx_uint_t                   nrunning;    /* tasks given to the pool */
-} ngx_http_infer_endpoint_t;
+};
 
 
 /* an endpoint under a second name: see error_page.c */
@@ -205,6 +208,7 @@ typedef struct {
     ngx_array_t                  pools;       /* ngx_http_infer_pool_t * */
     ngx_array_t                  endpoints;   /* ngx_http_infer_endpoint_t * */
     ngx_array_t                  locations;   /* ngx_http_infer_location_t */
+    ngx_array_t                  shadows;     /* ngx_http_infer_shadow_t * */
     ngx_shm_zone_t              *workers;     /* see stats.c */
 } ngx_http_infer_main_conf_t;
 
@@ -362,17 +366,17 @@ char *ngx_http_infer_input_shape(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
- * The size of a zone in which so many bytes can be had at once.  A zone is
- * committed page by page as it is written, so that slack is free.
- */
-size_t ngx_http_infer_zone_size(size_t bound);
-
-/*
  * The model of a service whose location's directives are merged, and the zone
  * it is going to be built in.  NGX_ERROR names the line of infer_model.
  */
 ngx_int_t ngx_http_infer_add_model(ngx_conf_t *cf,
     ngx_http_infer_service_t *service);
+
+/* A model with the options of a location, and its zone; conf_name and line are
+   those of the directive that names it.  NULL on error. */
+ngx_http_infer_model_t *ngx_http_infer_load_at(ngx_conf_t *cf,
+    ngx_str_t *file, ngx_str_t *conf_name, ngx_uint_t conf_line,
+    ngx_http_infer_loc_conf_t *conf);
 
 /* A label for each line of a file.  NULL on error. */
 ngx_array_t *ngx_http_infer_read_labels(ngx_conf_t *cf, ngx_str_t *file);
@@ -629,6 +633,12 @@ extern uint64_t  ngx_http_infer_bounds[NGX_HTTP_INFER_BUCKETS - 1];
 /* Configuration time: zones for what is counted.  Errors are logged. */
 ngx_int_t ngx_http_infer_add_stats(ngx_conf_t *cf,
     ngx_http_infer_endpoint_t *ep);
+
+/*
+ * The size of a zone in which so many bytes can be had at once.  A zone is
+ * committed page by page as it is written, so that slack is free.
+ */
+size_t ngx_http_infer_zone_size(size_t bound);
 
 /*
  * A zone for so many bytes, and what its init handler may be or call: its data

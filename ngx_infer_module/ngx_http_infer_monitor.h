@@ -7,7 +7,8 @@
  * shared memory keeps the class that was answered under the request's id, to
  * be held against the class that a client reports later (feedback.c).  When
  * the answer has been sent, the sample goes on by itself: images are written
- * to a directory (capture.c).
+ * to a directory (capture.c), and a second model computes them once more when
+ * no request waits for a thread (shadow.c).
  *
  * Nothing of this makes a request fail: where memory, disk or time is lacking,
  * less is kept, and that is counted.
@@ -21,6 +22,7 @@
 
 typedef struct ngx_http_infer_sample_s   ngx_http_infer_sample_t;
 typedef struct ngx_http_infer_capture_s  ngx_http_infer_capture_t;
+typedef struct ngx_http_infer_shadow_s   ngx_http_infer_shadow_t;
 
 
 /* how a client's report of the right class can end */
@@ -63,10 +65,44 @@ typedef enum {
 } ngx_http_infer_captured_e;
 
 
+#define NGX_HTTP_INFER_SHADOW_BUCKETS  8
+
+
+/* in shared memory: how far a shadow is from what was answered */
+typedef struct {
+    ngx_atomic_t                 same;        /* the same class */
+    ngx_atomic_t                 other;
+    ngx_atomic_t                 busy;        /* requests left out */
+    ngx_atomic_t                 failed;      /* no finite probabilities */
+
+    /* 1e-9: sums of the distance of both confidences, and of the largest
+       distance of two probabilities; the largest of all, and that over the
+       answer's confidence */
+    ngx_atomic_t                 gap;
+    ngx_atomic_t                 error;
+    ngx_atomic_t                 max_error;
+    ngx_atomic_t                 max_relative;
+
+    ngx_atomic_t                 bucket[NGX_HTTP_INFER_SHADOW_BUCKETS];
+} ngx_http_infer_compared_t;
+
+
+typedef struct {
+    ngx_str_t                    file;
+    double                       share;
+
+    /* where the directive stands */
+    ngx_str_t                    conf_name;
+    ngx_uint_t                   conf_line;
+} ngx_http_infer_shadow_conf_t;
+
+
 /* directives that watch a model: see monitor.h */
 typedef struct {
     ngx_uint_t                   feedback;    /* answers remembered; 0: off */
     ngx_http_infer_capture_t    *capture;     /* NULL: off */
+    ngx_http_infer_shadow_conf_t
+                                *shadow;      /* NULL: off */
 } ngx_http_infer_monitor_conf_t;
 
 
@@ -124,6 +160,29 @@ char *ngx_http_infer_capture(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* NGX_HTTP_INFER_CAPTURES of them. */
 extern const char  *ngx_http_infer_captured[];
+
+
+/* shadow.c */
+
+char *ngx_http_infer_shadow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Configuration time, once the endpoint has its model: its shadow. */
+ngx_int_t ngx_http_infer_add_shadow(ngx_conf_t *cf,
+    ngx_http_infer_service_t *service);
+
+/* A worker exits. */
+void ngx_http_infer_drop_shadows(ngx_cycle_t *cycle);
+
+/* Upper bounds of all buckets but the last. */
+extern const double
+    ngx_http_infer_shadow_bounds[NGX_HTTP_INFER_SHADOW_BUCKETS - 1];
+
+/* NULL: the endpoint has no shadow. */
+ngx_http_infer_compared_t *ngx_http_infer_get_compared(
+    ngx_http_infer_endpoint_t *ep);
+
+/* For infer_status. */
+json_t *ngx_http_infer_shadow_json(ngx_http_infer_compared_t *compared);
 
 
 #endif /* _NGX_HTTP_INFER_MONITOR_H_INCLUDED_ */

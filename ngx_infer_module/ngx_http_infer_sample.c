@@ -46,7 +46,9 @@ ngx_http_infer_create_sample(ngx_http_request_t *r,
 
     conf = &task->service->conf->monitor;
 
-    if (conf->feedback == 0 && conf->capture == NULL) {
+    if (conf->feedback == 0 && conf->capture == NULL
+        && conf->shadow == NULL)
+    {
         return NGX_OK;
     }
 
@@ -235,7 +237,12 @@ ngx_http_infer_release_sample(ngx_http_infer_task_t *task)
 void
 ngx_http_infer_sample_captured(ngx_http_infer_sample_t *sample)
 {
-    ngx_http_infer_free_sample(sample);
+    if (sample->shadow && sample->nitems) {
+        ngx_http_infer_give_shadow(sample);
+
+    } else {
+        ngx_http_infer_free_sample(sample);
+    }
 }
 
 
@@ -273,6 +280,7 @@ ngx_http_infer_begin_sample(ngx_http_infer_sample_t *sample)
 
     if (sample->id.len) {
         ngx_http_infer_hash_id(&sample->id, sample->hash);
+        sample->shadow = ngx_http_infer_wants_shadow(sample);
     }
 }
 
@@ -308,8 +316,18 @@ ngx_http_infer_sample_image(ngx_http_infer_task_t *task, ngx_str_t *data,
 
     item = task->sample ? ngx_http_infer_create_item(task->sample) : NULL;
 
-    if (item) {
-        item->sent = *data;
+    if (item == NULL) {
+        return;
+    }
+
+    item->sent = *data;
+
+    if (task->sample->shadow) {
+        item->image = *prepared;
+        ngx_memzero(prepared, sizeof(infer_image_t));
+
+        task->sample->bytes += (size_t) item->image.width * item->image.height
+                               * item->image.channels;
     }
 }
 
@@ -318,8 +336,34 @@ void
 ngx_http_infer_sample_tensors(ngx_http_infer_call_t *call,
     infer_session_t *session, size_t n)
 {
-    if (call->task->sample) {
-        (void) ngx_http_infer_create_item(call->task->sample);
+    size_t                    i, size;
+    u_char                   *p;
+    ngx_http_infer_item_t    *item;
+    ngx_http_infer_sample_t  *sample;
+
+    sample = call->task->sample;
+    item = sample ? ngx_http_infer_create_item(sample) : NULL;
+
+    if (item == NULL || !sample->shadow) {
+        return;
+    }
+
+    for (size = 0, i = 0; i < call->ninputs; i++) {
+        size += call->inputs[i].size;
+    }
+
+    item->tensors = malloc(ngx_max(size, 1));
+
+    if (item->tensors == NULL) {
+        return;
+    }
+
+    p = item->tensors;
+    sample->bytes += size;
+
+    for (i = 0; i < call->ninputs; i++) {
+        p = ngx_cpymem(p, call->inputs[i].data + n * call->inputs[i].size,
+                       call->inputs[i].size);
     }
 }
 
@@ -337,6 +381,10 @@ ngx_http_infer_sample_output(ngx_http_infer_task_t *task,
     }
 
     item->answered = infer_session_top(session, 0, &item->top, 1) == 1;
+
+    if (task->sample->shadow) {
+        ngx_http_infer_keep_probabilities(task->sample, item, session);
+    }
 
     ngx_http_infer_keep_file(task->sample, item);
     ngx_str_null(&item->sent);

@@ -35,6 +35,7 @@ struct ngx_http_infer_item_s {
     infer_image_t                image;       /* prepared */
     u_char                      *tensors;     /* inputs, one after the other */
     float                       *probabilities;
+    ngx_uint_t                   compared;
 };
 
 
@@ -49,6 +50,9 @@ struct ngx_http_infer_sample_s {
     uint64_t                     hash[2];     /* of the id, once begun */
 
     ngx_uint_t                   begun;
+    ngx_uint_t                   shadow;      /* is to be computed again */
+    size_t                       bytes;       /* kept for that */
+
     time_t                       time;        /* of the answer */
     ngx_http_infer_item_t       *items;       /* the last one first */
     ngx_uint_t                   nitems;
@@ -95,6 +99,19 @@ ngx_int_t ngx_http_infer_start_capture(ngx_http_infer_sample_t *sample);
 
 void ngx_http_infer_count_captured(ngx_http_infer_sample_t *sample,
     ngx_http_infer_captured_e outcome);
+
+
+/* shadow.c */
+
+/* In the thread, once the id is known. */
+ngx_uint_t ngx_http_infer_wants_shadow(ngx_http_infer_sample_t *sample);
+
+/* In the thread, after the run. */
+void ngx_http_infer_keep_probabilities(ngx_http_infer_sample_t *sample,
+    ngx_http_infer_item_t *item, infer_session_t *session);
+
+/* On the event loop: it is the shadow's, which frees it. */
+void ngx_http_infer_give_shadow(ngx_http_infer_sample_t *sample);
 
 
 #endif /* _NGX_HTTP_INFER_SAMPLE_H_INCLUDED_ */

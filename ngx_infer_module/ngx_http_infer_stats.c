@@ -115,6 +115,20 @@ ngx_http_infer_add_zone(ngx_conf_t *cf, ngx_str_t *name, size_t size,
 }
 
 
+/* besides its pages a zone holds nginx's slab header and page table */
+
+size_t
+ngx_http_infer_zone_size(size_t bound)
+{
+    size_t  pages;
+
+    pages = bound / ngx_pagesize + 8;
+
+    return (pages + pages * sizeof(ngx_slab_page_t) / ngx_pagesize + 1)
+           * ngx_pagesize;
+}
+
+
 static ngx_int_t
 ngx_http_infer_init_stats(ngx_shm_zone_t *zone, void *data)
 {

@@ -161,6 +161,11 @@ ngx_http_infer_status_model(ngx_http_infer_main_conf_t *imcf,
     json_object_set_new(object, "feedback",
                         ngx_http_infer_feedback_json(&stats->feedback));
 
+    if (ngx_http_infer_get_compared(ep)) {
+        json_object_set_new(object, "shadow", ngx_http_infer_shadow_json(
+                                ngx_http_infer_get_compared(ep)));
+    }
+
     return object;
 }
 

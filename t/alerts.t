@@ -15,7 +15,11 @@ use Fixture::Infer;
 
 my $conf = "$ENV{TEST_NGINX_MODELS}/..";
 my $nginx = started(server => <<'CONF');
-        location /p { $TEST_NGINX_FASHION infer_feedback 10; }
+        location /p {
+            $TEST_NGINX_FASHION
+            infer_feedback 10;
+            infer_shadow $TEST_NGINX_MODELS/fashion.onnx sample=100%;
+        }
         location = /metrics { infer_metrics; }
 CONF
 
