@@ -10,8 +10,10 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/model.h"
+#include "cli/monitor.h"
 #include "cli/prune.h"
 #include "cli/quantize.h"
+#include "cli/threads.h"
 
 
 typedef struct {
@@ -158,6 +160,62 @@ check(const infer_model_t *model, const char *path, const options_t *o,
 }
 
 
+/*
+ * The baseline of the images that there are: those with labels, or those of
+ * the calibration.  *rec, which the section belongs to, is to be freed in any
+ * case; the section's size is 0 where there are no images.
+ */
+static int
+record(const infer_model_t *model, const options_t *o,
+    infer_section_t *section, infer_recorder_t **rec, infer_error_t *err)
+{
+    int                            failed;
+    cli_labels_t                   labels = { 0 };
+    cli_dataset_t                  set = { 0 };
+    cli_monitor_t                  m = { .model = model };
+    cli_threads_t                 *threads;
+    infer_preprocess_t             pp;
+    const cli_quantize_options_t  *q = &o->quantize;
+
+    section->size = 0;
+
+    if (q->calibrate == NULL && q->data == NULL) {
+        return 0;
+    }
+
+    if (infer_model_preprocess(model, &pp, err) != 0
+        || cli_labels(&labels, model, NULL, err) != 0)
+    {
+        return -1;
+    }
+
+    failed = q->data != NULL
+             ? cli_dataset_open(&set, q->data, &labels,
+                                infer_model_classes(model), err)
+             : cli_dataset_images(&set, q->calibrate, err);
+
+    threads = failed ? NULL : cli_threads_create(q->threads, err);
+
+    if (threads != NULL) {
+        m.pp = &pp;
+        m.set = &set;
+        m.labelled = q->data != NULL;
+        m.max_pixels = q->max_pixels;
+        m.parallel = cli_threads_parallel(threads);
+
+        failed = cli_monitor_record(&m, rec, section, err);
+    }
+
+    failed |= threads == NULL;
+
+    cli_threads_free(threads);
+    cli_dataset_free(&set);
+    cli_labels_free(&labels);
+
+    return failed;
+}
+
+
 static int
 save(infer_graph_t *graph, const char *path, const options_t *o,
     infer_error_t *err)
@@ -165,6 +223,8 @@ save(infer_graph_t *graph, const char *path, const options_t *o,
     int                   failed;
     char                 *text;
     infer_model_t        *model;
+    infer_section_t       section;
+    infer_recorder_t     *rec = NULL;
     infer_save_options_t  save_options = { .source = path };
 
     if (describe(graph, o, err) != 0) {
@@ -176,16 +236,20 @@ save(infer_graph_t *graph, const char *path, const options_t *o,
         return -1;
     }
 
-    failed = check(model, path, o, err);
+    failed = check(model, path, o, err)
+             || record(model, o, &section, &rec, err);
 
     if (!failed) {
         text = options_text(o);
         save_options.options = text;
+        save_options.sections = &section;
+        save_options.n_sections = section.size > 0;
         failed = infer_model_save(graph, model, o->output, &save_options,
                                   err);
         free(text);
     }
 
+    infer_recorder_free(rec);
     free(model);
 
     return failed;

@@ -38,7 +38,8 @@
 #define LEAST_KS         0.18
 #define LEAST_SHARE      0.1
 #define LEAST_ACCURACY   0.05
-#define LEAST_CLIPPED    0.002
+#define LEAST_CLIPPED    0.0001
+#define TIMES_CLIPPED    1.5
 
 /* What is called a low confidence: that of such a share of the baseline. */
 #define LOW_CONFIDENCE   0.05
@@ -357,8 +358,9 @@ put_clipped(rows_t *rows, const infer_baseline_t *b,
                      ? (double) counts->clipped
                        / (double) counts->activations : NAN,
             .baseline = p,
-            .threshold = n < 30 ? NAN : fmax(p + LEAST_CLIPPED,
-                                             p + ALPHA_Z * error),
+            .threshold = n < 30 ? NAN
+                         : fmax(fmax(p + LEAST_CLIPPED, p * TIMES_CLIPPED),
+                                p + ALPHA_Z * error),
             .error = error
         });
 }
