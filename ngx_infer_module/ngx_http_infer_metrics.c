@@ -206,10 +206,22 @@ ngx_http_infer_collect(ngx_http_request_t *r)
         s->ep = ep[i];
         s->stats = ep[i]->stats->data;
         s->compared = NULL;
+        s->windows = NULL;
 
-        for (n = i; n < imcf->endpoints.nelts && s->compared == NULL; n++) {
-            if (ep[n]->stats == ep[i]->stats) {
+        /* the first of that name that has them */
+
+        for (n = i; n < imcf->endpoints.nelts; n++) {
+
+            if (ep[n]->stats != ep[i]->stats) {
+                continue;
+            }
+
+            if (s->compared == NULL) {
                 s->compared = ngx_http_infer_get_compared(ep[n]);
+            }
+
+            if (s->windows == NULL) {
+                s->windows = ngx_http_infer_read_windows(r->pool, ep[n]);
             }
         }
 

@@ -30,6 +30,7 @@ typedef struct {
     ngx_http_infer_endpoint_t   *ep;
     ngx_http_infer_stats_t      *stats;
     ngx_http_infer_compared_t   *compared;    /* NULL: no shadow */
+    ngx_http_infer_window_t     *windows;     /* NULL: not monitored */
     ngx_str_t                    labels;      /* model="..",version=".." */
 } ngx_http_infer_series_t;
 

@@ -189,6 +189,13 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       0,
       NULL },
 
+    { ngx_string("infer_monitor"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, monitor.monitor),
+      NULL },
+
       ngx_null_command
 };
 
@@ -446,6 +453,7 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     conf->monitor.feedback = NGX_CONF_UNSET_UINT;
     conf->monitor.capture = NGX_CONF_UNSET_PTR;
     conf->monitor.shadow = NGX_CONF_UNSET_PTR;
+    conf->monitor.monitor = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -480,6 +488,7 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                              NULL);
     ngx_conf_merge_ptr_value(conf->monitor.shadow, prev->monitor.shadow,
                              NULL);
+    ngx_conf_merge_value(conf->monitor.monitor, prev->monitor.monitor, 1);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -558,7 +567,8 @@ ngx_http_infer_init_location(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
     for (i = 0; i < conf->services->nelts; i++) {
         if (ngx_http_infer_add_model(cf, &service[i]) != NGX_OK
             || ngx_http_infer_add_feedback(cf, &service[i]) != NGX_OK
-            || ngx_http_infer_add_shadow(cf, &service[i]) != NGX_OK)
+            || ngx_http_infer_add_shadow(cf, &service[i]) != NGX_OK
+            || ngx_http_infer_add_monitor(cf, &service[i]) != NGX_OK)
         {
             return NGX_CONF_ERROR;
         }

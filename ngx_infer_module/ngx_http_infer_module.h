@@ -141,6 +141,7 @@ typedef struct {
     infer_load_options_t         options;
     size_t                       size;        /* of its memory in the zone */
     infer_model_t               *model;       /* in the zone, read-only */
+    ngx_uint_t                   watched;     /* layers are looked at, too */
     ngx_array_t                  services;    /* ngx_http_infer_service_t * */
     ngx_uint_t                   threads;     /* the most of a location */
 
@@ -166,6 +167,7 @@ struct ngx_http_infer_endpoint_s {
     ngx_str_t                    version;     /* empty: none */
     ngx_shm_zone_t              *stats;       /* ngx_http_infer_stats_t */
     ngx_http_infer_shadow_t     *shadow;      /* NULL: none */
+    ngx_http_infer_live_t       *live;        /* NULL: infer_monitor off */
 
     /* the directive: its argument, and where it stands */
     ngx_str_t                    file;

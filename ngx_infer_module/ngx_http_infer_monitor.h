@@ -3,7 +3,9 @@
  * Monitoring: what is kept of requests besides their answers.
  *
  * While a task runs, a sample takes down what the model was given and what it
- * answered, an item for each image or row of a batch (sample.c).  A ring in
+ * answered, an item for each image or row of a batch (sample.c).  Numbers of
+ * it are counted in windows, to be compared with the baseline in the model's
+ * file (monitor.c).  A ring in
  * shared memory keeps the class that was answered under the request's id, to
  * be held against the class that a client reports later (feedback.c).  When
  * the answer has been sent, the sample goes on by itself: images are written
@@ -23,6 +25,7 @@
 typedef struct ngx_http_infer_sample_s   ngx_http_infer_sample_t;
 typedef struct ngx_http_infer_capture_s  ngx_http_infer_capture_t;
 typedef struct ngx_http_infer_shadow_s   ngx_http_infer_shadow_t;
+typedef struct ngx_http_infer_live_s     ngx_http_infer_live_t;
 
 
 /* how a client's report of the right class can end */
@@ -97,12 +100,33 @@ typedef struct {
 } ngx_http_infer_shadow_conf_t;
 
 
+/* those of time, and all that was ever counted */
+#define NGX_HTTP_INFER_WINDOWS  (INFER_SPANS + 1)
+
+
+typedef struct {
+    infer_verdict_t              verdict;
+    double                       drift;       /* over the threshold: 1 */
+    const char                  *worst;       /* score; NULL: not known */
+} ngx_http_infer_alert_t;
+
+
+typedef struct {
+    const infer_baseline_t      *baseline;
+    uint64_t                     samples;
+    ngx_http_infer_alert_t       alert[INFER_ALERTS];
+    infer_score_t                score[INFER_SCORES];
+    size_t                       n;
+} ngx_http_infer_window_t;
+
+
 /* directives that watch a model: see monitor.h */
 typedef struct {
     ngx_uint_t                   feedback;    /* answers remembered; 0: off */
     ngx_http_infer_capture_t    *capture;     /* NULL: off */
     ngx_http_infer_shadow_conf_t
                                 *shadow;      /* NULL: off */
+    ngx_flag_t                   monitor;
 } ngx_http_infer_monitor_conf_t;
 
 
@@ -183,6 +207,24 @@ ngx_http_infer_compared_t *ngx_http_infer_get_compared(
 
 /* For infer_status. */
 json_t *ngx_http_infer_shadow_json(ngx_http_infer_compared_t *compared);
+
+
+/* monitor.c */
+
+/* Configuration time, once the endpoint has its model: its windows. */
+ngx_int_t ngx_http_infer_add_monitor(ngx_conf_t *cf,
+    ngx_http_infer_service_t *service);
+
+ngx_uint_t ngx_http_infer_is_monitored(ngx_http_infer_endpoint_t *ep);
+
+/* NGX_HTTP_INFER_WINDOWS of them, by infer_span_t.  NULL: the endpoint is not
+   monitored, or no memory. */
+ngx_http_infer_window_t *ngx_http_infer_read_windows(ngx_pool_t *pool,
+    ngx_http_infer_endpoint_t *ep);
+
+/* For infer_status; NULL as above. */
+json_t *ngx_http_infer_monitor_json(ngx_pool_t *pool,
+    ngx_http_infer_endpoint_t *ep);
 
 
 #endif /* _NGX_HTTP_INFER_MONITOR_H_INCLUDED_ */

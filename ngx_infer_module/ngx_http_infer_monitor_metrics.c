@@ -25,6 +25,18 @@ static void ngx_http_infer_print_error(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_max(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_sampled(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_samples(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_alerts(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_drift(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_psi(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
+static void ngx_http_infer_print_shares(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s);
 static void ngx_http_infer_print_unit(ngx_http_infer_text_t *text,
     ngx_http_infer_series_t *s, const char *name, const char *labels,
     ngx_atomic_uint_t value);
@@ -76,6 +88,34 @@ const ngx_http_infer_family_t  ngx_http_infer_monitor_families[] = {
       "over the confidence of the answer.\n"
       "# TYPE infer_shadow_error_max gauge\n",
       ngx_http_infer_print_max },
+
+    { "# HELP infer_monitor_samples_total Images or rows that monitoring has "
+      "counted.\n"
+      "# TYPE infer_monitor_samples_total counter\n",
+      ngx_http_infer_print_sampled },
+
+    { "# HELP infer_monitor_samples Those of the last minute, hour and day.\n"
+      "# TYPE infer_monitor_samples gauge\n",
+      ngx_http_infer_print_samples },
+
+    { "# HELP infer_monitor_alert Whether they differ from the baseline by "
+      "more than chance and by enough to matter.\n"
+      "# TYPE infer_monitor_alert gauge\n",
+      ngx_http_infer_print_alerts },
+
+    { "# HELP infer_monitor_drift The worst score over its threshold.\n"
+      "# TYPE infer_monitor_drift gauge\n",
+      ngx_http_infer_print_drift },
+
+    { "# HELP infer_monitor_psi Population stability index of each "
+      "statistic.\n"
+      "# TYPE infer_monitor_psi gauge\n",
+      ngx_http_infer_print_psi },
+
+    { "# HELP infer_monitor_share Estimated accuracy, answers of low "
+      "confidence, clipped activations; and the baseline's.\n"
+      "# TYPE infer_monitor_share gauge\n",
+      ngx_http_infer_print_shares },
 
     { NULL, NULL }
 };
@@ -251,5 +291,139 @@ ngx_http_infer_print_max(ngx_http_infer_text_t *text,
         ngx_http_infer_print_unit(text, s, "infer_shadow_error_max",
                                   ",kind=\"relative\"",
                                   s->compared->max_relative);
+    }
+}
+
+
+static void
+ngx_http_infer_print_sampled(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    if (s->windows) {
+        ngx_http_infer_print(text, s->labels.len,
+                             "infer_monitor_samples_total{%V} %uL\n",
+                             &s->labels, s->windows[INFER_SPAN_ALL].samples);
+    }
+}
+
+
+static void
+ngx_http_infer_print_samples(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; s->windows && i < INFER_SPANS; i++) {
+        ngx_http_infer_print(text, s->labels.len,
+                             "infer_monitor_samples{%V,window=\"%s\"} %uL\n",
+                             &s->labels, infer_span_name(i),
+                             s->windows[i].samples);
+    }
+}
+
+
+/* what is not known, for lack of samples, has no series */
+
+static void
+ngx_http_infer_print_alerts(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_uint_t               i, n;
+    ngx_http_infer_alert_t  *alert;
+
+    for (i = 0; s->windows && i < INFER_SPANS; i++) {
+        for (n = 0; n < INFER_ALERTS; n++) {
+            alert = &s->windows[i].alert[n];
+
+            if (alert->worst) {
+                ngx_http_infer_print(text, s->labels.len,
+                                     "infer_monitor_alert{%V,window=\"%s\","
+                                     "alert=\"%s\"} %ui\n", &s->labels,
+                                     infer_span_name(i), infer_alert_name(n),
+                                     alert->verdict == INFER_VERDICT_ALERT);
+            }
+        }
+    }
+}
+
+
+static void
+ngx_http_infer_print_drift(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_uint_t               i, n;
+    ngx_http_infer_alert_t  *alert;
+
+    for (i = 0; s->windows && i < INFER_SPANS; i++) {
+        for (n = 0; n < INFER_ALERTS; n++) {
+            alert = &s->windows[i].alert[n];
+
+            if (alert->worst) {
+                ngx_http_infer_print(text, s->labels.len,
+                                     "infer_monitor_drift{%V,window=\"%s\","
+                                     "alert=\"%s\"} %.6f\n", &s->labels,
+                                     infer_span_name(i), infer_alert_name(n),
+                                     alert->drift);
+            }
+        }
+    }
+}
+
+
+static void
+ngx_http_infer_print_psi(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_uint_t      i, n;
+    infer_score_t  *score;
+
+    for (i = 0; s->windows && i < INFER_SPANS; i++) {
+        for (n = 0; n < s->windows[i].n; n++) {
+            score = &s->windows[i].score[n];
+
+            if (score->measure == INFER_MEASURE_PSI && isfinite(score->value))
+            {
+                ngx_http_infer_print(text, s->labels.len,
+                                     "infer_monitor_psi{%V,window=\"%s\","
+                                     "statistic=\"%s\"} %.6f\n", &s->labels,
+                                     infer_span_name(i), score->name,
+                                     score->value);
+            }
+        }
+    }
+}
+
+
+static void
+ngx_http_infer_print_shares(ngx_http_infer_text_t *text,
+    ngx_http_infer_series_t *s)
+{
+    ngx_uint_t      i, n;
+    infer_score_t  *score;
+
+    for (i = 0; s->windows && i < INFER_SPANS; i++) {
+        for (n = 0; n < s->windows[i].n; n++) {
+            score = &s->windows[i].score[n];
+
+            if (score->measure != INFER_MEASURE_SHARE) {
+                continue;
+            }
+
+            if (isfinite(score->value)) {
+                ngx_http_infer_print(text, s->labels.len,
+                                     "infer_monitor_share{%V,window=\"%s\","
+                                     "share=\"%s\"} %.6f\n", &s->labels,
+                                     infer_span_name(i), score->name,
+                                     score->value);
+            }
+
+            if (i == 0 && isfinite(score->baseline)) {
+                ngx_http_infer_print(text, s->labels.len,
+                                     "infer_monitor_share{%V,"
+                                     "window=\"baseline\",share=\"%s\"} "
+                                     "%.6f\n", &s->labels, score->name,
+                                     score->baseline);
+            }
+        }
     }
 }

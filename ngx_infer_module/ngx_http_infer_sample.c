@@ -41,14 +41,16 @@ ngx_int_t
 ngx_http_infer_create_sample(ngx_http_request_t *r,
     ngx_http_infer_task_t *task)
 {
+    ngx_uint_t                      monitored, named;
     ngx_http_infer_sample_t        *sample;
     ngx_http_infer_monitor_conf_t  *conf;
 
     conf = &task->service->conf->monitor;
 
-    if (conf->feedback == 0 && conf->capture == NULL
-        && conf->shadow == NULL)
-    {
+    monitored = ngx_http_infer_is_monitored(task->service->endpoint);
+    named = conf->feedback || conf->capture || conf->shadow;
+
+    if (!monitored && !named) {
         return NGX_OK;
     }
 
@@ -58,9 +60,12 @@ ngx_http_infer_create_sample(ngx_http_request_t *r,
     }
 
     sample->service = task->service;
+    sample->monitored = monitored;
     task->sample = sample;
 
-    ngx_http_infer_take_id(r, sample);
+    if (named) {
+        ngx_http_infer_take_id(r, sample);
+    }
 
     return NGX_OK;
 }
@@ -203,6 +208,8 @@ ngx_http_infer_sample_answer(ngx_http_request_t *r,
         return NGX_OK;
     }
 
+    ngx_http_infer_count_sample(sample);
+
     return ngx_http_infer_remember(r, sample);
 }
 
@@ -299,6 +306,8 @@ ngx_http_infer_create_item(ngx_http_infer_sample_t *sample)
         return NULL;
     }
 
+    infer_sample_begin(&item->stats);
+
     item->index = sample->nitems++;
     item->next = sample->items;
     sample->items = item;
@@ -322,6 +331,12 @@ ngx_http_infer_sample_image(ngx_http_infer_task_t *task, ngx_str_t *data,
 
     item->sent = *data;
 
+    if (task->sample->monitored) {
+        infer_sample_image(&item->stats, data->data, data->len, img,
+                           prepared);
+        infer_sample_input(&item->stats, session, 0);
+    }
+
     if (task->sample->shadow) {
         item->image = *prepared;
         ngx_memzero(prepared, sizeof(infer_image_t));
@@ -343,6 +358,10 @@ ngx_http_infer_sample_tensors(ngx_http_infer_call_t *call,
 
     sample = call->task->sample;
     item = sample ? ngx_http_infer_create_item(sample) : NULL;
+
+    if (item && sample->monitored) {
+        infer_sample_input(&item->stats, session, 0);
+    }
 
     if (item == NULL || !sample->shadow) {
         return;
@@ -372,12 +391,20 @@ void
 ngx_http_infer_sample_output(ngx_http_infer_task_t *task,
     infer_session_t *session)
 {
+    infer_model_t          *model;
     ngx_http_infer_item_t  *item;
 
     item = task->sample ? task->sample->items : NULL;
 
     if (item == NULL || item->answered) {
         return;
+    }
+
+    if (task->sample->monitored) {
+        model = task->service->endpoint->model->model;
+
+        infer_sample_output(&item->stats, session, 0,
+                            infer_model_baseline(model));
     }
 
     item->answered = infer_session_top(session, 0, &item->top, 1) == 1;

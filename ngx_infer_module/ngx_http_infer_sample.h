@@ -24,6 +24,7 @@ struct ngx_http_infer_item_s {
     ngx_uint_t                   index;       /* within the request */
     infer_class_t                top;         /* what was answered */
     ngx_uint_t                   answered;    /* top is set */
+    infer_sample_t               stats;       /* if it is monitored */
 
     /* the image as it was sent: while it is computed, and a copy to be
        captured; data NULL: none */
@@ -49,6 +50,7 @@ struct ngx_http_infer_sample_s {
     u_char                       text[NGX_HTTP_INFER_ID_LEN];
     uint64_t                     hash[2];     /* of the id, once begun */
 
+    ngx_uint_t                   monitored;
     ngx_uint_t                   begun;
     ngx_uint_t                   shadow;      /* is to be computed again */
     size_t                       bytes;       /* kept for that */
@@ -86,6 +88,12 @@ ngx_uint_t ngx_http_infer_id_valid(ngx_str_t *id);
 /* On the event loop: remembers the answer, and tells the client the id. */
 ngx_int_t ngx_http_infer_remember(ngx_http_request_t *r,
     ngx_http_infer_sample_t *sample);
+
+/* monitor.c */
+
+/* On the event loop: the answer is about to be sent. */
+void ngx_http_infer_count_sample(ngx_http_infer_sample_t *sample);
+
 
 /* capture.c */
 

@@ -553,6 +553,10 @@ ngx_http_infer_get_workspace(ngx_http_infer_task_t *task)
         return NULL;
     }
 
+    if (model->watched) {
+        infer_session_monitor(ws->session, infer_model_baseline(model->model));
+    }
+
     return ws;
 }
 
