@@ -120,7 +120,7 @@ ngx_http_infer_find_route(ngx_http_request_t *r,
     if (start > longest) {
 
         if (ilcf->monitor.feedback
-            && r->uri.len > sizeof("/feedback") - 1
+            && r->uri.len >= sizeof("/feedback") - 1
             && ngx_memcmp(r->uri.data + r->uri.len
                           - (sizeof("/feedback") - 1), "/feedback",
                           sizeof("/feedback") - 1)

@@ -36,6 +36,11 @@ my %part = (
             client_body_buffer_size 16;
         }
         location /off { $TEST_NGINX_FASHION }
+        location / {
+            infer_model $TEST_NGINX_MODELS/fashion.onnx name=root;
+            infer_preprocess resize=28 crop=28;
+            infer_feedback 1;
+        }
         location = /metrics { infer_metrics; }
         location = /status { infer_status; }
 CONF
@@ -123,6 +128,8 @@ is(ask(Fixture::Http::request('POST', '/predict/feedback',
 
 my $get = ask(Fixture::Http::request('GET', '/predict/feedback'));
 is("$get->{code} $get->{headers}{allow}", '405 POST, OPTIONS', 'GET');
+
+is((report('/feedback', predicted('/'), 9))[0], 200, 'location /');
 
 # Where it is off nothing is different.
 ok(!defined predicted('/off'), 'no id where it is off');
