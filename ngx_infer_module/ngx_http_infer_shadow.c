@@ -46,6 +46,8 @@ struct ngx_http_infer_shadow_s {
 };
 
 
+static ngx_http_infer_shadow_t *ngx_http_infer_create_shadow(ngx_conf_t *cf,
+    ngx_http_infer_model_t *primary, ngx_http_infer_model_t *model);
 static void ngx_http_infer_free_shadow(void *data);
 static ngx_int_t ngx_http_infer_init_shadow(ngx_shm_zone_t *zone, void *data);
 static ngx_uint_t ngx_http_infer_same_ports(const infer_model_t *a,
@@ -137,11 +139,8 @@ ngx_http_infer_add_shadow(ngx_conf_t *cf, ngx_http_infer_service_t *service)
     uint64_t                       hash[4];
     ngx_str_t                      name;
     ngx_shm_zone_t                *zone;
-    ngx_pool_cleanup_t            *cln;
     ngx_http_infer_model_t        *model;
-    ngx_http_infer_shadow_t       *shadow, **all;
     ngx_http_infer_endpoint_t     *ep;
-    ngx_http_infer_main_conf_t    *imcf;
     ngx_http_infer_shadow_conf_t  *conf;
 
     ep = service->endpoint;
@@ -182,20 +181,34 @@ ngx_http_infer_add_shadow(ngx_conf_t *cf, ngx_http_infer_service_t *service)
         return NGX_OK;
     }
 
+    zone->data = ngx_http_infer_create_shadow(cf, ep->model, model);
+    ep->shadow = zone->data;
+
+    return ep->shadow ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_http_infer_shadow_t *
+ngx_http_infer_create_shadow(ngx_conf_t *cf, ngx_http_infer_model_t *primary,
+    ngx_http_infer_model_t *model)
+{
+    ngx_pool_cleanup_t          *cln;
+    ngx_http_infer_shadow_t     *shadow, **all;
+    ngx_http_infer_main_conf_t  *imcf;
+
     imcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_infer_module);
 
     shadow = ngx_pcalloc(cf->pool, sizeof(ngx_http_infer_shadow_t));
     cln = ngx_pool_cleanup_add(cf->pool, 0);
-    all = ngx_array_push(&imcf->shadows);
 
-    if (shadow == NULL || cln == NULL || all == NULL) {
-        return NGX_ERROR;
+    if (shadow == NULL || cln == NULL) {
+        return NULL;
     }
 
     shadow->parallel.run = ngx_http_infer_shadow_run;
     shadow->parallel.slots = NGX_HTTP_INFER_PIECES;
     shadow->parallel.host = shadow;
-    shadow->primary = ep->model;
+    shadow->primary = primary;
     shadow->model = model;
     shadow->timer.handler = ngx_http_infer_shadow_timer;
     shadow->timer.data = shadow;
@@ -207,11 +220,14 @@ ngx_http_infer_add_shadow(ngx_conf_t *cf, ngx_http_infer_service_t *service)
     cln->handler = ngx_http_infer_free_shadow;
     cln->data = shadow;
 
-    *all = shadow;
-    ep->shadow = shadow;
-    zone->data = shadow;
+    all = ngx_array_push(&imcf->shadows);
+    if (all == NULL) {
+        return NULL;
+    }
 
-    return NGX_OK;
+    *all = shadow;
+
+    return shadow;
 }
 
 

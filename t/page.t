@@ -1,6 +1,6 @@
 # infer_status for a browser: the page in the module is status.html as it is
-# in the tree, with its parts, with headers that let nothing else run; who asks for something
-# else gets JSON.
+# in the tree, with its parts, and has headers that let nothing else run; who
+# asks for something else gets JSON.
 
 use strict;
 use warnings;
