@@ -240,7 +240,7 @@ soak-run: module
 	    prove --timer $(SOAK)
 
 test-models: packages-models
-	@$(MAKE) all $(BUILD)/skimage
+	@$(MAKE) all $(BUILD)/skimage $(BUILD)/t/drift
 	t/models/run.sh '$(BUILD)'
 
 

@@ -19,7 +19,7 @@
 size_t
 infer_baseline_size(size_t n_classes)
 {
-    return sizeof(infer_baseline_t) + n_classes * sizeof(uint32_t);
+    return sizeof(infer_baseline_t) + 2 * n_classes * sizeof(uint32_t);
 }
 
 
@@ -63,7 +63,16 @@ layers_valid(const infer_baseline_t *b, const infer_model_t *m)
 static int
 calibration_valid(const infer_baseline_t *b)
 {
-    uint64_t  rated = 0, hits = 0;
+    uint64_t         rated = 0, hits = 0, by_class = 0;
+    const uint32_t  *class_hits = infer_baseline_class_hits(b);
+
+    for (uint32_t i = 0; i < b->n_classes; i++) {
+        if (class_hits[i] > b->class_count[i]) {
+            return 0;
+        }
+
+        by_class += class_hits[i];
+    }
 
     for (size_t i = 0; i < INFER_RELIABILITY_BINS; i++) {
         if (b->hits[i] > b->rated[i]
@@ -78,6 +87,7 @@ calibration_valid(const infer_baseline_t *b)
 
     return (b->labelled == 0 || b->labelled == b->images)
            && rated == b->labelled && hits == b->right
+           && by_class == b->right
            && b->temperature >= 0.01f && b->temperature <= 100.0f;
 }
 
@@ -105,8 +115,9 @@ infer_baseline_check(const infer_section_t *s, const infer_model_t *m,
            && s->size == infer_baseline_size(b->n_classes)
            && b->images > 0 && b->images <= UINT32_MAX
            && b->clipped <= b->activations
-           && layers_valid(b, m) && calibration_valid(b)
-           && counts_valid(b->class_count, b->n_classes, b->images);
+           && layers_valid(b, m)
+           && counts_valid(b->class_count, b->n_classes, b->images)
+           && calibration_valid(b);
 
     for (size_t i = 0; good && i < INFER_STATISTICS; i++) {
         good = counts_valid(b->bin[i], INFER_MONITOR_BINS, b->images);

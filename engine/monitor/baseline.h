@@ -16,7 +16,8 @@
 #define INFER_RELIABILITY_BINS  16
 
 /*
- * INFER_SECTION_BASELINE.  Little endian; n_classes counts of classes follow.
+ * INFER_SECTION_BASELINE.  Little endian; what follows is for each of n_classes
+ * how many images were taken for it, then how many of those rightly.
  */
 struct infer_baseline_s {
     uint32_t  version;
@@ -41,8 +42,14 @@ struct infer_baseline_s {
     uint32_t  rated[INFER_RELIABILITY_BINS];
     uint32_t  hits[INFER_RELIABILITY_BINS];
     uint32_t  bin[INFER_STATISTICS][INFER_MONITOR_BINS];
-    uint32_t  class_count[];
+    uint32_t  class_count[];      /* [2][n_classes] */
 };
+
+static inline const uint32_t *
+infer_baseline_class_hits(const infer_baseline_t *b)
+{
+    return b->class_count + b->n_classes;
+}
 
 
 /* Which bin of statistic s a value, which is not NaN, belongs to. */

@@ -34,7 +34,7 @@
 #define SLOTS_DAY     50
 #define SLOTS         (SLOTS_MINUTE + SLOTS_HOUR + SLOTS_DAY)
 
-/* `right` is summed up in units of this. */
+/* `right` is summed up in units of this, and of 1/256 for each class. */
 #define RIGHT_UNIT    (1.0 / (1 << 20))
 
 
@@ -49,7 +49,7 @@ enum {
 
 /*
  * Counters or their copy: sum[SUMS], then a word for each bin of each
- * statistic and for each class.
+ * statistic, two for each class.
  */
 typedef struct {
     uint64_t  sum[SUMS];
@@ -112,9 +112,9 @@ infer_span_slot(infer_span_t span)
 static size_t
 words(size_t classes)
 {
-    /* even, so that what follows is aligned */
-    return (INFER_STATISTICS * INFER_MONITOR_BINS
-            + infer_monitor_classes(classes) + 1) & ~(size_t) 1;
+    /* an even number: what follows is aligned */
+    return INFER_STATISTICS * INFER_MONITOR_BINS
+           + 2 * infer_monitor_classes(classes);
 }
 
 
@@ -279,9 +279,28 @@ add_sum(counters_t *c, size_t i, uint64_t n)
 
 
 static void
-add_word(counters_t *c, size_t i)
+add_word(counters_t *c, size_t i, uint32_t n)
 {
-    (void) __atomic_fetch_add(&c->word[i], 1, __ATOMIC_RELAXED);
+    (void) __atomic_fetch_add(&c->word[i], n, __ATOMIC_RELAXED);
+}
+
+
+static void
+add_class(const infer_live_t *live, counters_t *c,
+    const infer_sample_t *sample)
+{
+    size_t  at, n = infer_monitor_classes(live->classes);
+
+    at = INFER_STATISTICS * INFER_MONITOR_BINS
+         + infer_monitor_class(n, sample->class_id);
+
+    add_word(c, at, 1);
+
+    if (sample->right == sample->right) {
+        add_word(c, at + n, (uint32_t) (sample->right * 256 + 0.5f));
+        add_sum(c, SUM_RIGHT, (uint64_t) (sample->right / RIGHT_UNIT + 0.5));
+        add_sum(c, SUM_RATED, 1);
+    }
 }
 
 
@@ -295,19 +314,12 @@ infer_live_add(infer_live_t *live, uint64_t now, const infer_sample_t *sample)
     for (size_t s = 0; s < INFER_STATISTICS; s++) {
         if (sample->value[s] == sample->value[s]) {
             add_word(c, s * INFER_MONITOR_BINS
-                        + infer_statistic_bin(s, sample->value[s]));
+                        + infer_statistic_bin(s, sample->value[s]), 1);
         }
     }
 
     if (sample->class_id < live->classes) {
-        add_word(c, INFER_STATISTICS * INFER_MONITOR_BINS
-                    + infer_monitor_class(infer_monitor_classes(live->classes),
-                                          sample->class_id));
-    }
-
-    if (sample->right == sample->right) {
-        add_sum(c, SUM_RIGHT, (uint64_t) (sample->right / RIGHT_UNIT + 0.5));
-        add_sum(c, SUM_RATED, 1);
+        add_class(live, c, sample);
     }
 
     if (sample->activations > 0) {
@@ -321,6 +333,21 @@ infer_live_add(infer_live_t *live, uint64_t now, const infer_sample_t *sample)
 
 /* ---- reading ---------------------------------------------------------- */
 
+/* Where word i is counted. */
+static uint32_t *
+place_of(infer_counts_t *counts, size_t i)
+{
+    if (i < INFER_STATISTICS * INFER_MONITOR_BINS) {
+        return &counts->bin[i / INFER_MONITOR_BINS][i % INFER_MONITOR_BINS];
+    }
+
+    i -= INFER_STATISTICS * INFER_MONITOR_BINS;
+
+    return i < counts->n_classes ? &counts->class_count[i]
+                                 : &counts->class_right[i - counts->n_classes];
+}
+
+
 /* Adds (sign 1) or takes away (-1) counters, which may change meanwhile;
    returns their checksum. */
 static uint64_t
@@ -329,8 +356,6 @@ accumulate(const infer_live_t *live, const counters_t *from, int sign,
 {
     uint32_t   word, *to;
     uint64_t   x;
-    size_t     bins = INFER_STATISTICS * INFER_MONITOR_BINS;
-    uint32_t  *bin = &counts->bin[0][0];
 
     for (size_t i = 0; i < SUMS; i++) {
         x = __atomic_load_n(&from->sum[i], __ATOMIC_RELAXED);
@@ -342,13 +367,21 @@ accumulate(const infer_live_t *live, const counters_t *from, int sign,
         word = __atomic_load_n(&from->word[i], __ATOMIC_RELAXED);
         checksum = mix(checksum, word);
 
-        if (i < bins + counts->n_classes) {
-            to = i < bins ? bin + i : &counts->class_count[i - bins];
-            *to = sign > 0 ? *to + word : *to - word;
-        }
+        to = place_of(counts, i);
+        *to = sign > 0 ? *to + word : *to - word;
     }
 
     return checksum;
+}
+
+
+static void
+clear(infer_counts_t *counts, uint64_t sum[SUMS])
+{
+    memset(sum, 0, SUMS * sizeof(*sum));
+    memset(counts->bin, 0, sizeof(counts->bin));
+    memset(counts->class_count, 0, sizeof(counts->class_count));
+    memset(counts->class_right, 0, sizeof(counts->class_right));
 }
 
 
@@ -367,9 +400,7 @@ take_snapshot(infer_live_t *live, infer_span_t span, uint64_t number,
             continue;
         }
 
-        memset(sum, 0, SUMS * sizeof(*sum));
-        memset(counts->bin, 0, sizeof(counts->bin));
-        memset(counts->class_count, 0, sizeof(counts->class_count));
+        clear(counts, sum);
 
         checksum = accumulate(live, &s->counters, -1, sum, counts, number);
 
@@ -401,8 +432,7 @@ infer_live_read(infer_live_t *live, uint64_t now, infer_span_t span,
 
         if (take_snapshot(live, span, first, now / slot, sum, counts) != 0) {
             /* the first of all is being made at this moment */
-            memset(counts->bin, 0, sizeof(counts->bin));
-            memset(counts->class_count, 0, sizeof(counts->class_count));
+            clear(counts, sum);
             return;
         }
     }

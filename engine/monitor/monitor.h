@@ -195,9 +195,9 @@ uint64_t infer_span_length(infer_span_t span);
 uint64_t infer_span_slot(infer_span_t span);
 
 /*
- * Bytes for a model of so many classes: 115 times 4 bytes for each bin and for
- * each class that is counted: 0.75 MB for 10 classes, 1.2 MB for 1000, and no
- * more for any number.
+ * Bytes for a model of so many classes: 115 times 4 bytes for each bin and
+ * 8 for each class that is counted: 0.75 MB for 10 classes, 1.7 MB for 1000,
+ * and no more for any number.
  */
 size_t infer_live_size(size_t classes);
 
@@ -243,6 +243,8 @@ typedef struct {
     uint32_t  n_classes;          /* of class_count: min(classes, 1024) */
     uint32_t  class_count[INFER_MONITOR_CLASSES + 1];   /* the last of 1024:
                                                            all others */
+    uint32_t  class_right[INFER_MONITOR_CLASSES + 1];   /* sums of `right` of
+                                                           each, in 1/256 */
 } infer_counts_t;
 
 /*
@@ -250,7 +252,7 @@ typedef struct {
  * samples from the start of the slot in which the window begins (so up to one
  * slot more than the window's length) to now, but for those that are being
  * added at the same moment as this, or as the snapshot was made: of those each
- * counter may have one or not.  Takes some microseconds; counts (11 KB) is the
+ * counter may have one or not.  Takes some microseconds; counts (15 KB) is the
  * caller's.
  */
 void infer_live_read(infer_live_t *live, uint64_t now, infer_span_t span,

@@ -217,7 +217,7 @@ static void
 count(infer_recorder_t *rec, const infer_sample_t *sample, const float *x,
     size_t label)
 {
-    size_t             i;
+    size_t             i, answer;
     double             p;
     infer_baseline_t  *b = rec->baseline;
 
@@ -231,7 +231,9 @@ count(infer_recorder_t *rec, const infer_sample_t *sample, const float *x,
 
     b->clipped += sample->clipped;
     b->activations += sample->activations;
-    b->class_count[infer_monitor_class(b->n_classes, sample->class_id)]++;
+
+    answer = infer_monitor_class(b->n_classes, sample->class_id);
+    b->class_count[answer]++;
 
     if (label == SIZE_MAX) {
         return;
@@ -244,6 +246,7 @@ count(infer_recorder_t *rec, const infer_sample_t *sample, const float *x,
 
     b->labelled++;
     b->right += label == sample->class_id;
+    b->class_count[b->n_classes + answer] += label == sample->class_id;
     b->rated[i]++;
     b->hits[i] += label == sample->class_id;
     rec->sure[i] += (uint64_t) (p / SURE_UNIT);

@@ -252,19 +252,33 @@ infer_sample_input(infer_sample_t *sample, const infer_session_t *session,
 
 /* ---- the answer ------------------------------------------------------- */
 
-/* Of probabilities p: nats over those of equal ones. */
+/*
+ * Of probabilities p, in nats over those of equal ones.  Where they are the
+ * softmax of x, ln p = x - x[top] + ln p[top]: one logarithm is enough.
+ */
 static double
-entropy(const float *p, size_t n)
+entropy(const float *p, const float *x, size_t n, size_t top)
 {
     double  sum = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] > 0) {
-            sum -= (double) p[i] * (double) logf(p[i]);
-        }
+    if (n < 2) {
+        return 0;
     }
 
-    return n > 1 ? sum / log((double) n) : 0;
+    if (p == x) {
+        for (size_t i = 0; i < n; i++) {
+            sum -= p[i] > 0 ? (double) p[i] * (double) logf(p[i]) : 0;
+        }
+
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            sum -= p[i] > 0 ? (double) p[i] * (double) (x[i] - x[top]) : 0;
+        }
+
+        sum -= log((double) p[top]);
+    }
+
+    return sum / log((double) n);
 }
 
 
@@ -319,7 +333,8 @@ infer_sample_output(infer_sample_t *sample, infer_session_t *session,
 
     sample->class_id = (uint32_t) top.class_id;
     sample->value[INFER_STAT_CONFIDENCE] = top.probability;
-    sample->value[INFER_STAT_ENTROPY] = (float) entropy(p, classes);
+    sample->value[INFER_STAT_ENTROPY] = (float) entropy(p, score, classes,
+                                                       top.class_id);
 
     if (baseline != NULL && baseline->labelled > 0) {
         sample->right = (float) infer_baseline_right(baseline,

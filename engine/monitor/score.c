@@ -45,6 +45,16 @@
 #define LOW_CONFIDENCE   0.05
 
 
+/* What a class's own counts are weighed against. */
+#define PRIOR            4.0
+
+/* Deviations by which a class may be too frequent before it counts. */
+#define NOISE_Z          3.0
+
+/* Times that its answers may be wrong as often as they were, all the same. */
+#define SLACK            1.5
+
+
 /* Two histograms in groups, and what is known of them. */
 typedef struct {
     double  n;                    /* in the window */
@@ -108,14 +118,14 @@ add_group(compared_t *c, double p, double q)
 
 
 /*
- * base and live have bins; groups are filled from the left, what is left over
- * at the right joins the last one.
+ * base and live have bins; groups are filled from the left, the last one has
+ * what is left over.
  */
 static void
 compare_groups(compared_t *c, const uint32_t *base, const uint32_t *live,
     size_t bins)
 {
-    double  p = 0, q = 0, last_p = 0, last_q = 0, rest = c->m;
+    double  p = 0, q = 0, rest = c->m;
     double  least, n = c->n, m = c->m;
 
     /* of the baseline's counts */
@@ -134,10 +144,7 @@ compare_groups(compared_t *c, const uint32_t *base, const uint32_t *live,
         }
     }
 
-    last_p = p;
-    last_q = q;
-
-    add_group(c, (last_p + 0.5) / (m + 0.5), (last_q + 0.5) / (n + 0.5));
+    add_group(c, (p + 0.5) / (m + 0.5), (q + 0.5) / (n + 0.5));
 }
 
 
@@ -169,17 +176,19 @@ compare(compared_t *c, const uint32_t *base, const uint32_t *live,
 
 /* ---- chance ----------------------------------------------------------- */
 
-/*
- * The quantile of chi-squared that ALPHA exceed: Wilson and Hilferty's cube,
- * exact at 1 degree of freedom, where it is worst.
- */
+/* The quantile of chi-squared that ALPHA exceed: 1 to MOST_GROUPS - 1 degrees
+   of freedom. */
 static double
 chi_squared(size_t degrees)
 {
-    double  k = 2.0 / (9.0 * (double) degrees);
+    static const double  quantile[MOST_GROUPS - 1] = {
+        32.85, 36.85, 40.13, 43.08, 45.80,
+        48.37, 50.82, 53.17, 55.45, 57.67,
+        59.83, 61.94, 64.01, 66.04, 68.03,
+        70.00, 71.94, 73.85, 75.74
+    };
 
-    return degrees == 1 ? 32.84
-                        : (double) degrees * pow(1 - k + ALPHA_Z * sqrt(k), 3);
+    return quantile[degrees - 1];
 }
 
 
@@ -367,8 +376,49 @@ put_clipped(rows_t *rows, const infer_baseline_t *b,
 
 
 /*
- * The mean of infer_sample_t.right, which is a number from 0 to 1 of known
- * variance: Bernstein's inequality.
+ * The share of right answers: the mean of infer_sample_t.right, but where a
+ * class is answered more often than chance has it, as when a model takes all
+ * that it does not know for the same class.  If the world had changed so, those
+ * answers would be about as sure as this class's always were; the more likely
+ * they are to be wrong, the less of what is too much is believed.
+ */
+static double
+estimate(const infer_baseline_t *b, const infer_counts_t *counts)
+{
+    double           n = (double) counts->rated, m = (double) b->labelled;
+    double           p, q, sum = 0, normal, wrong, most, accuracy;
+    const uint32_t  *hits = infer_baseline_class_hits(b);
+
+    accuracy = (double) b->right / m;
+
+    for (uint32_t i = 0; i < counts->n_classes; i++) {
+        if (counts->class_count[i] == 0) {
+            continue;
+        }
+
+        p = b->class_count[i] / m;
+        q = counts->class_right[i] / 256.0 / n;
+        wrong = 1 - counts->class_right[i] / 256.0 / counts->class_count[i];
+
+        /* what is known of a class that was rarely answered is little */
+        normal = 1 - (hits[i] + PRIOR * accuracy)
+                     / (b->class_count[i] + PRIOR);
+        most = p + NOISE_Z * sqrt((p + 1 / n) * (1 / n + 1 / m));
+
+        if (q > most && wrong > SLACK * normal) {
+            q = most + (q - most) * SLACK * normal / wrong;
+        }
+
+        sum += q;
+    }
+
+    return sum;
+}
+
+
+/*
+ * infer_sample_t.right is a number from 0 to 1 of known variance: Bernstein's
+ * inequality.
  */
 static void
 put_accuracy(rows_t *rows, const infer_baseline_t *b,
@@ -376,7 +426,7 @@ put_accuracy(rows_t *rows, const infer_baseline_t *b,
 {
     double  p, r, variance = 0, n, noise, bound;
 
-    if (b->labelled == 0) {
+    if (b->labelled == 0 || counts->n_classes != b->n_classes) {
         return;
     }
 
@@ -396,7 +446,7 @@ put_accuracy(rows_t *rows, const infer_baseline_t *b,
     put(rows, "accuracy", INFER_ALERT_ACCURACY, INFER_MEASURE_SHARE,
         (infer_score_t) {
             .n = counts->rated, .below = 1,
-            .value = n > 0 ? counts->right / n : NAN, .baseline = p,
+            .value = n > 0 ? estimate(b, counts) : NAN, .baseline = p,
             .threshold = fmin(p - LEAST_ACCURACY, p - bound),
             .error = sqrt(variance / n + p * (1 - p) / (double) b->labelled)
         });

@@ -270,25 +270,28 @@ sample_graph(infer_error_t *err)
 }
 
 
-/* The bytes of the sample's file, 64-byte aligned; the caller frees them. */
-__attribute__((unused))
-static unsigned char *
-sample_file(size_t *size)
+/* The sample's model, in memory that the caller frees. */
+static infer_model_t *
+sample_model(const infer_graph_t *g)
 {
-    void                  *mem;
+    infer_error_t  err;
+
+    return infer_model_build(g, aligned_alloc(64, infer_graph_model_size(g)),
+                             &err);
+}
+
+
+/* The bytes of a file with that section, 64-byte aligned. */
+static unsigned char *
+sample_save(const infer_graph_t *g, const infer_model_t *m,
+    const infer_section_t *section, size_t *size)
+{
     FILE                  *f;
     char                   path[] = "/tmp/infer-sample-XXXXXX";
     unsigned char         *data;
     infer_error_t          err;
-    infer_graph_t         *g = sample_graph(&err);
-    infer_model_t         *m;
-    infer_section_t        extra = { INFER_SECTION_CALIBRATION, "12345", 5 };
     infer_save_options_t   options = { "some/where/sample.onnx", "--none",
-                                       &extra, 1 };
-
-    *size = infer_graph_model_size(g);
-    mem = aligned_alloc(64, *size);
-    m = infer_model_build(g, mem, &err);
+                                       section, 1 };
 
     close(mkstemp(path));
 
@@ -310,8 +313,79 @@ sample_file(size_t *size)
 
     fclose(f);
     unlink(path);
+
+    return data;
+}
+
+
+/* The bytes of the sample's file, 64-byte aligned; the caller frees them. */
+__attribute__((unused))
+static unsigned char *
+sample_file(size_t *size)
+{
+    unsigned char    *data;
+    infer_error_t     err;
+    infer_graph_t    *g = sample_graph(&err);
+    infer_model_t    *m = sample_model(g);
+    infer_section_t   extra = { INFER_SECTION_CALIBRATION, "12345", 5 };
+
+    data = sample_save(g, m, &extra, size);
+
     infer_graph_close(g);
-    free(mem);
+    free(m);
+
+    return data;
+}
+
+
+/* The same with a baseline of three images. */
+__attribute__((unused))
+static unsigned char *
+sample_file_with_baseline(size_t *size)
+{
+    float              x[3 * 8 * 8];
+    unsigned char     *data;
+    infer_error_t      err;
+    infer_graph_t     *g = sample_graph(&err);
+    infer_model_t     *m = sample_model(g);
+    infer_sample_t     sample;
+    infer_section_t    section;
+    infer_session_t   *s = infer_session_create(m, 1, 1, &err);
+    infer_recorder_t  *rec = infer_recorder_create(m, &err);
+    static const int64_t  indices[2] = { 0, 1 };
+
+    infer_recorder_watch(rec, s);
+
+    for (size_t i = 0; i < 6; i++) {
+        if (i == 3 && infer_recorder_again(rec, &err) != 0) {
+            abort();
+        }
+
+        for (size_t k = 0; k < sizeof(x) / sizeof(x[0]); k++) {
+            x[k] = (float) ((k * 7 + i % 3 * 5) % 11) / 5 - 1;
+        }
+
+        infer_session_set_input(s, 0, x);
+        infer_session_set_input(s, 1, indices);
+        infer_sample_begin(&sample);
+        infer_sample_input(&sample, s, 0);
+        infer_session_run(s, NULL);
+
+        if (infer_recorder_add(rec, s, &sample, i % 3, &err) != 0) {
+            abort();
+        }
+    }
+
+    if (infer_recorder_section(rec, &section, &err) != 0) {
+        abort();
+    }
+
+    data = sample_save(g, m, &section, size);
+
+    infer_recorder_free(rec);
+    infer_session_free(s);
+    infer_graph_close(g);
+    free(m);
 
     return data;
 }
@@ -346,6 +420,37 @@ sample_repair(unsigned char *data, size_t size)
 
     f->crc = 0;
     f->crc = infer_file_crc(0, data, s[0].offset);
+}
+
+
+/* Holds what a run shows against the baseline of the model's file. */
+static void
+sample_monitor(const infer_model_t *m, infer_session_t *s)
+{
+    infer_score_t            score[INFER_SCORES];
+    infer_sample_t           sample;
+    infer_counts_t          *counts = malloc(sizeof(*counts));
+    infer_live_t            *live;
+    size_t                   classes = infer_model_classes(m);
+    const infer_baseline_t  *b = infer_model_baseline(m);
+
+    live = infer_live_init(malloc(infer_live_size(classes)), classes,
+                           infer_baseline_id(b));
+
+    infer_session_monitor(s, b);
+    infer_sample_begin(&sample);
+    infer_sample_input(&sample, s, 0);
+    infer_session_run(s, NULL);
+    infer_sample_output(&sample, s, 0, b);
+    infer_live_add(live, 0, &sample);
+    infer_live_read(live, 0, INFER_SPAN_ALL, counts);
+
+    if (infer_scores(b, counts, score) > INFER_SCORES) {
+        abort();
+    }
+
+    free(live);
+    free(counts);
 }
 
 
@@ -398,6 +503,10 @@ sample_run(const infer_model_t *m, size_t batch, size_t max_bytes)
         for (size_t n = 0; n < batch; n++) {
             (void) infer_session_top(s, n, top, 3);
         }
+    }
+
+    if (infer_model_baseline(m) != NULL) {
+        sample_monitor(m, s);
     }
 
     infer_session_free(s);

@@ -46,4 +46,8 @@ fuzz_seed(void)
 
     fuzz_add(data, size);
     free(data);
+
+    data = sample_file_with_baseline(&size);
+    fuzz_add(data, size);
+    free(data);
 }

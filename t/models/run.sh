@@ -1,7 +1,7 @@
 #!/bin/sh
 # make test-models: the engine against PIL, PyTorch and ONNX Runtime on
 # real architectures, quantized ones too, quantization against floats, the
-# module against the infer command.
+# module against the infer command, monitoring on a hundred orders of a stream.
 #
 #     t/models/run.sh BUILD
 #
@@ -63,5 +63,7 @@ for script in torchscript torch_operators torchlanguage; do
     prove --timer -v -e /usr/bin/python3 t/models/$script.py :: "$BUILD" \
         || status=1
 done
+DRIFT_SHUFFLES=100 DRIFT_STEP=10 prove --timer -v -e '' "$BUILD/t/drift" \
+    || status=1
 prove --timer -v t/models/*.t || status=1
 exit $status
