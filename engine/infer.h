@@ -552,6 +552,13 @@ typedef struct {
 size_t infer_session_top(const infer_session_t *session, size_t n,
     infer_class_t *top, size_t k);
 
+/*
+ * The probabilities of all classes of image n, as above; they are in the
+ * session until its next run or call.  NULL where the model is no classifier.
+ */
+const float *infer_session_probabilities(const infer_session_t *session,
+    size_t n);
+
 typedef struct {
     const char  *node;            /* name in the model file */
     const char  *op;

@@ -51,6 +51,8 @@ static void ngx_http_infer_put_workspace(ngx_http_infer_model_t *model,
 static infer_session_t *ngx_http_infer_get_session(
     ngx_http_infer_model_t *model, ngx_http_infer_workspace_t *ws, size_t n,
     infer_error_t *err);
+static void ngx_http_infer_watch_session(ngx_http_infer_model_t *model,
+    infer_session_t *session);
 
 
 void
@@ -250,7 +252,8 @@ again:
 
     for (i = 0; i < b->n; i++) {
         if (b->item[i].image.pixels) {
-            infer_image_free(&b->item[i].image);
+            ngx_http_infer_sample_placed(b->item[i].call->task, b->item[i].n,
+                                         &b->item[i].image);
         }
     }
 
@@ -291,6 +294,8 @@ ngx_http_infer_batch_place(ngx_http_infer_item_t *item,
 
     call->task->preprocessing += ngx_http_infer_now() - begin;
 
+    ngx_http_infer_sample_input(call, item->n, session, n);
+
     return NGX_OK;
 }
 
@@ -327,6 +332,8 @@ ngx_http_infer_batch_collect(ngx_http_infer_batch_t *b,
         if (i == 0 || b->item[i - 1].call != call) {
             task->running += ns;
         }
+
+        ngx_http_infer_sample_output(task, b->item[i].n, session, i);
 
         if (call->top) {
             task->ntop = infer_session_top(session, i, task->top, call->top);
@@ -455,20 +462,38 @@ static infer_session_t *
 ngx_http_infer_get_session(ngx_http_infer_model_t *model,
     ngx_http_infer_workspace_t *ws, size_t n, infer_error_t *err)
 {
-    infer_session_t  **largest;
+    infer_session_t  *session, **largest;
+
+    session = ws->session[n - 1];
+
+    if (session) {
+        return session;
+    }
 
     largest = &ws->session[model->batch - 1];
 
     if (*largest == NULL) {
         *largest = infer_session_create(model->model, model->batch,
                                         model->threads, err);
+        ngx_http_infer_watch_session(model, *largest);
     }
 
     if (*largest && ws->session[n - 1] == NULL) {
         ws->session[n - 1] = infer_session_create_within(*largest, n, err);
+        ngx_http_infer_watch_session(model, ws->session[n - 1]);
     }
 
     return ws->session[n - 1];
+}
+
+
+static void
+ngx_http_infer_watch_session(ngx_http_infer_model_t *model,
+    infer_session_t *session)
+{
+    if (session && model->watched) {
+        infer_session_monitor(session, infer_model_baseline(model->model));
+    }
 }
 
 

@@ -112,6 +112,7 @@ ngx_http_infer_prepare_image(ngx_http_infer_task_t *task, ngx_str_t *data,
 
     } else {
         task->preprocessing += ngx_http_infer_now() - end;
+        ngx_http_infer_sample_image(task, data, &img, prepared);
     }
 
     infer_image_free(&img);

@@ -147,6 +147,8 @@ ngx_http_infer_kserve_id(ngx_http_infer_call_t *call, json_t *id)
 
     ngx_memcpy(call->id.data, json_string_value(id), call->id.len);
 
+    ngx_http_infer_sample_id(call->task, json_string_value(id), call->id.len);
+
     return NGX_OK;
 }
 

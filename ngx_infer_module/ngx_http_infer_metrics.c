@@ -160,6 +160,9 @@ ngx_http_infer_metrics_handler(ngx_http_request_t *r)
                                       series);
     }
 
+    ngx_http_infer_print_families(&text, ngx_http_infer_monitor_families,
+                                  series);
+
     if (text.failed) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -238,6 +241,25 @@ ngx_http_infer_collect(ngx_http_request_t *r)
         s->imcf = imcf;
         s->ep = ep[i];
         s->stats = ep[i]->stats->data;
+        s->compared = NULL;
+        s->windows = NULL;
+
+        /* the first of that name that has them */
+
+        for (n = i; n < imcf->endpoints.nelts; n++) {
+
+            if (ep[n]->stats != ep[i]->stats) {
+                continue;
+            }
+
+            if (s->compared == NULL) {
+                s->compared = ngx_http_infer_get_compared(ep[n]);
+            }
+
+            if (s->windows == NULL) {
+                s->windows = ngx_http_infer_read_windows(r->pool, ep[n]);
+            }
+        }
 
         if (ngx_http_infer_labels_text(r->pool, s) != NGX_OK) {
             return NULL;

@@ -29,6 +29,8 @@ typedef struct {
     ngx_http_infer_main_conf_t  *imcf;
     ngx_http_infer_endpoint_t   *ep;
     ngx_http_infer_stats_t      *stats;
+    ngx_http_infer_compared_t   *compared;    /* NULL: no shadow */
+    ngx_http_infer_window_t     *windows;     /* NULL: not monitored */
     ngx_str_t                    labels;      /* model="..",version=".." */
 } ngx_http_infer_series_t;
 
@@ -47,6 +49,8 @@ void ngx_http_infer_print(ngx_http_infer_text_t *text, size_t extra,
 
 /* nv.c: up to one without print */
 extern const ngx_http_infer_family_t  ngx_http_infer_nv_families[];
+/* monitor_metrics.c: up to one without print */
+extern const ngx_http_infer_family_t  ngx_http_infer_monitor_families[];
 
 
 #endif /* _NGX_HTTP_INFER_METRICS_H_INCLUDED_ */

@@ -24,7 +24,6 @@ static ngx_http_infer_model_t *ngx_http_infer_model_in_zone(ngx_conf_t *cf,
 static ngx_http_infer_model_t *ngx_http_infer_create_model(ngx_conf_t *cf);
 static size_t ngx_http_infer_model_bound(ngx_str_t *path,
     infer_load_options_t *options, ngx_uint_t inherited, infer_error_t *err);
-static size_t ngx_http_infer_zone_size(size_t bound);
 static ngx_int_t ngx_http_infer_check_file(ngx_conf_t *cf,
     const char *directive, ngx_str_t *path, ngx_file_info_t *fi);
 static ngx_int_t ngx_http_infer_zone_name(ngx_conf_t *cf, ngx_str_t *path,
@@ -270,7 +269,6 @@ ngx_http_infer_default_name(ngx_str_t *path, ngx_str_t *name)
 ngx_int_t
 ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
 {
-    ngx_conf_file_t             *conf_file, file;
     ngx_http_infer_service_t   **services;
     ngx_http_infer_endpoint_t   *ep;
 
@@ -279,17 +277,8 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
     /* a service of an "if" has the model of the location around it */
 
     if (ep->model == NULL) {
-        conf_file = cf->conf_file;
-
-        file = *conf_file;
-        file.file.name = ep->conf_name;
-        file.line = ep->conf_line;
-
-        cf->conf_file = &file;
-        ep->model = ngx_http_infer_model_in_zone(cf, &ep->file,
-                                                 service->conf);
-        cf->conf_file = conf_file;
-
+        ep->model = ngx_http_infer_load_at(cf, &ep->file, &ep->conf_name,
+                                           ep->conf_line, service->conf);
         if (ep->model == NULL) {
             return NGX_ERROR;
         }
@@ -305,6 +294,27 @@ ngx_http_infer_add_model(ngx_conf_t *cf, ngx_http_infer_service_t *service)
     ep->model->threads = ngx_max(ep->model->threads, service->conf->threads);
 
     return NGX_OK;
+}
+
+
+ngx_http_infer_model_t *
+ngx_http_infer_load_at(ngx_conf_t *cf, ngx_str_t *file, ngx_str_t *conf_name,
+    ngx_uint_t conf_line, ngx_http_infer_loc_conf_t *conf)
+{
+    ngx_conf_file_t         *conf_file, at;
+    ngx_http_infer_model_t  *model;
+
+    conf_file = cf->conf_file;
+
+    at = *conf_file;
+    at.file.name = *conf_name;
+    at.line = conf_line;
+
+    cf->conf_file = &at;
+    model = ngx_http_infer_model_in_zone(cf, file, conf);
+    cf->conf_file = conf_file;
+
+    return model;
 }
 
 
@@ -370,6 +380,7 @@ ngx_http_infer_model_in_zone(ngx_conf_t *cf, ngx_str_t *file,
     }
 
     model->path = path;
+    model->zone_name = name;
     model->options = options;
     model->size = bound;
 
@@ -406,6 +417,9 @@ ngx_http_infer_create_model(ngx_conf_t *cf)
     cln->handler = ngx_http_infer_free_workspaces;
     cln->data = model;
 
+    model->threads = 1;
+    model->batch = 1;
+
     return model;
 }
 
@@ -438,23 +452,6 @@ ngx_http_infer_model_bound(ngx_str_t *path, infer_load_options_t *options,
     }
 
     return bound;
-}
-
-
-/*
- * Besides its pages a zone holds nginx's slab header and page table.  The
- * zone is committed page by page as it is written, so that slack is free.
- */
-
-static size_t
-ngx_http_infer_zone_size(size_t bound)
-{
-    size_t  pages;
-
-    pages = bound / ngx_pagesize + 8;
-
-    return (pages + pages * sizeof(ngx_slab_page_t) / ngx_pagesize + 1)
-           * ngx_pagesize;
 }
 
 

@@ -11,6 +11,7 @@ static ngx_int_t ngx_http_infer_read_body(ngx_http_request_t *r);
 static void ngx_http_infer_body_handler(ngx_http_request_t *r);
 
 static ngx_int_t ngx_http_infer_postconfiguration(ngx_conf_t *cf);
+static void ngx_http_infer_exit_worker(ngx_cycle_t *cycle);
 static void *ngx_http_infer_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_infer_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -55,6 +56,11 @@ static ngx_conf_enum_t  ngx_http_infer_guard_failures[] = {
     { ngx_string("refuse"), NGX_HTTP_INFER_REFUSE },
     { ngx_string("pass"), NGX_HTTP_INFER_PASS },
     { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_infer_feedback_bounds = {
+    ngx_conf_check_num_bounds, 0, 10000000
 };
 
 
@@ -193,6 +199,34 @@ static ngx_command_t  ngx_http_infer_commands[] = {
       offsetof(ngx_http_infer_loc_conf_t, ignore_client_abort),
       NULL },
 
+    { ngx_string("infer_feedback"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, monitor.feedback),
+      &ngx_http_infer_feedback_bounds },
+
+    { ngx_string("infer_capture"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_infer_capture,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("infer_shadow"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_infer_shadow,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("infer_monitor"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_infer_loc_conf_t, monitor.monitor),
+      NULL },
+
       ngx_null_command
 };
 
@@ -222,7 +256,7 @@ ngx_module_t  ngx_http_infer_module = {
     ngx_http_infer_claim_worker,           /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    ngx_http_infer_release_worker,         /* exit process */
+    ngx_http_infer_exit_worker,            /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -356,6 +390,14 @@ ngx_http_infer_postconfiguration(ngx_conf_t *cf)
 }
 
 
+static void
+ngx_http_infer_exit_worker(ngx_cycle_t *cycle)
+{
+    ngx_http_infer_drop_shadows(cycle);
+    ngx_http_infer_release_worker(cycle);
+}
+
+
 static void *
 ngx_http_infer_create_main_conf(ngx_conf_t *cf)
 {
@@ -389,6 +431,13 @@ ngx_http_infer_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&imcf->endpoints, cf->pool, 4,
                        sizeof(ngx_http_infer_endpoint_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_array_init(&imcf->shadows, cf->pool, 1,
+                       sizeof(ngx_http_infer_shadow_t *))
         != NGX_OK)
     {
         return NULL;
@@ -444,6 +493,10 @@ ngx_http_infer_create_loc_conf(ngx_conf_t *cf)
     conf->batch_delay = NGX_CONF_UNSET_MSEC;
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->ignore_client_abort = NGX_CONF_UNSET;
+    conf->monitor.feedback = NGX_CONF_UNSET_UINT;
+    conf->monitor.capture = NGX_CONF_UNSET_PTR;
+    conf->monitor.shadow = NGX_CONF_UNSET_PTR;
+    conf->monitor.monitor = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -477,6 +530,13 @@ ngx_http_infer_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
     ngx_conf_merge_value(conf->ignore_client_abort,
                          prev->ignore_client_abort, 0);
+    ngx_conf_merge_uint_value(conf->monitor.feedback, prev->monitor.feedback,
+                              0);
+    ngx_conf_merge_ptr_value(conf->monitor.capture, prev->monitor.capture,
+                             NULL);
+    ngx_conf_merge_ptr_value(conf->monitor.shadow, prev->monitor.shadow,
+                             NULL);
+    ngx_conf_merge_value(conf->monitor.monitor, prev->monitor.monitor, 1);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -565,7 +625,11 @@ ngx_http_infer_init_location(ngx_conf_t *cf, ngx_http_infer_loc_conf_t *conf)
     service = conf->services->elts;
 
     for (i = 0; i < conf->services->nelts; i++) {
-        if (ngx_http_infer_add_model(cf, &service[i]) != NGX_OK) {
+        if (ngx_http_infer_add_model(cf, &service[i]) != NGX_OK
+            || ngx_http_infer_add_feedback(cf, &service[i]) != NGX_OK
+            || ngx_http_infer_add_shadow(cf, &service[i]) != NGX_OK
+            || ngx_http_infer_add_monitor(cf, &service[i]) != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
 

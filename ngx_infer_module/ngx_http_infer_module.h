@@ -17,6 +17,7 @@
  * (tensors.c), an image (image.c) or tensors as a protocol has them (kserve.c,
  * tfserving.c, torchserve.c), in JSON (json.c, numbers.c, out.c) or binary; the
  * items of all calls are run together (batch.c), and each answer is written.
+ * What is kept of it all to watch the model is in monitor.h.
  */
 
 #ifndef _NGX_HTTP_INFER_MODULE_H_INCLUDED_
@@ -49,8 +50,12 @@ typedef struct ngx_http_infer_call_s       ngx_http_infer_call_t;
 typedef struct ngx_http_infer_workspace_s  ngx_http_infer_workspace_t;
 typedef struct ngx_http_infer_crew_s       ngx_http_infer_crew_t;
 typedef struct ngx_http_infer_route_s      ngx_http_infer_route_t;
+typedef struct ngx_http_infer_service_s    ngx_http_infer_service_t;
+typedef struct ngx_http_infer_endpoint_s   ngx_http_infer_endpoint_t;
 
 
+/* what is counted class by class: the last counts all from its own on */
+#define NGX_HTTP_INFER_CLASSES  1024
 /* how a request can end; ngx_http_infer_reasons[] has status and name */
 typedef enum {
     NGX_HTTP_INFER_OK = 0,
@@ -76,6 +81,9 @@ typedef struct {
     ngx_uint_t                   status;
     const char                  *name;        /* in metrics */
 } ngx_http_infer_reason_t;
+
+
+#include "ngx_http_infer_monitor.h"
 
 
 /* where the time of a request goes */
@@ -109,9 +117,6 @@ typedef struct {
 /* workers that are counted at a time, those of a reload included */
 #define NGX_HTTP_INFER_MAX_WORKERS  256
 
-#define NGX_HTTP_INFER_CLASSES      1024
-
-
 /* items that run at once, at most: infer_batch */
 #define NGX_HTTP_INFER_MAX_RUN      256
 
@@ -135,8 +140,10 @@ typedef struct {
     ngx_http_infer_load_t        load[NGX_HTTP_INFER_MAX_WORKERS];
     ngx_http_infer_runs_t        runs[NGX_HTTP_INFER_MAX_RUN];
 
-    /* answers by class; the last counts all classes from its own on */
     ngx_atomic_t                 class[NGX_HTTP_INFER_CLASSES];
+
+    ngx_http_infer_feedback_t    feedback;
+    ngx_atomic_t                 captured[NGX_HTTP_INFER_CAPTURES];
 } ngx_http_infer_stats_t;
 
 
@@ -153,9 +160,11 @@ struct ngx_http_infer_workspace_s {
 /* one model file; locations that name the same file share it */
 typedef struct {
     ngx_str_t                    path;
+    ngx_str_t                    zone_name;   /* has the file's identity */
     infer_load_options_t         options;
     size_t                       size;        /* of its memory in the zone */
     infer_model_t               *model;       /* in the zone, read-only */
+    ngx_uint_t                   watched;     /* layers are looked at, too */
     ngx_array_t                  services;    /* ngx_http_infer_service_t * */
     ngx_uint_t                   threads;     /* the most of a location */
     ngx_uint_t                   batch;       /* the same of infer_batch */
@@ -182,11 +191,13 @@ typedef struct {
 
 
 /* what infer_model makes of a location, and who is in it (in this worker) */
-typedef struct {
+struct ngx_http_infer_endpoint_s {
     ngx_http_infer_model_t      *model;       /* once directives are merged */
     ngx_str_t                    name;
     ngx_str_t                    version;     /* empty: none */
     ngx_shm_zone_t              *stats;       /* ngx_http_infer_stats_t */
+    ngx_http_infer_shadow_t     *shadow;      /* NULL: none */
+    ngx_http_infer_live_t       *live;        /* NULL: infer_monitor off */
 
     /* the directive: its argument, and where it stands */
     ngx_str_t                    file;
@@ -196,7 +207,7 @@ typedef struct {
     ngx_queue_t                  waiting;     /* ngx_http_infer_ctx_t */
     ngx_uint_t                   nwaiting;
     ngx_uint_t                   ntasks;      /* in lanes or with threads */
-} ngx_http_infer_endpoint_t;
+};
 
 
 /* tasks of a service that no thread has begun with, in order: see lane.c */
@@ -247,12 +258,13 @@ typedef struct {
     ngx_array_t                  endpoints;   /* ngx_http_infer_endpoint_t * */
     ngx_array_t                  locations;   /* ngx_http_infer_location_t */
     ngx_uint_t                   guards;      /* there are some */
+    ngx_array_t                  shadows;     /* ngx_http_infer_shadow_t * */
     ngx_shm_zone_t              *workers;     /* see stats.c */
 } ngx_http_infer_main_conf_t;
 
 
 /* a model as a location serves it */
-typedef struct {
+struct ngx_http_infer_service_s {
     ngx_http_infer_endpoint_t   *endpoint;
     ngx_http_infer_loc_conf_t   *conf;        /* of the location */
     ngx_array_t                 *labels;      /* ngx_str_t; NULL: model's */
@@ -262,7 +274,8 @@ typedef struct {
     u_char                      *no_image;    /* why it takes no images, or
                                                  NULL */
     ngx_http_infer_lane_t        lane;
-} ngx_http_infer_service_t;
+    ngx_shm_zone_t              *ring;        /* of infer_feedback, or NULL */
+};
 
 
 /* infer_guard_failure */
@@ -297,6 +310,8 @@ struct ngx_http_infer_loc_conf_s {
     ngx_array_t                 *error_pages; /* ngx_http_err_page_t; the
                                                  user's */
     ngx_uint_t                   nv;          /* infer_metrics nv */
+    ngx_http_infer_monitor_conf_t
+                                 monitor;
 };
 
 
@@ -313,6 +328,7 @@ struct ngx_http_infer_task_s {
     ngx_http_infer_crew_t       *crew;        /* NULL: infer_threads 1 */
     const infer_parallel_t      *parallel;    /* of the crew, once started */
     ngx_uint_t                   started_crew;
+    ngx_http_infer_sample_t     *sample;      /* NULL: nobody watches */
 
     /* event loop only */
     ngx_http_infer_ctx_t        *ctx;
@@ -428,6 +444,12 @@ char *ngx_http_infer_input_shape(ngx_conf_t *cf, ngx_command_t *cmd,
  */
 ngx_int_t ngx_http_infer_add_model(ngx_conf_t *cf,
     ngx_http_infer_service_t *service);
+
+/* A model with the options of a location, and its zone; conf_name and line are
+   those of the directive that names it.  NULL on error. */
+ngx_http_infer_model_t *ngx_http_infer_load_at(ngx_conf_t *cf,
+    ngx_str_t *file, ngx_str_t *conf_name, ngx_uint_t conf_line,
+    ngx_http_infer_loc_conf_t *conf);
 
 
 /* labels.c; errors are logged in full */
@@ -700,6 +722,21 @@ extern uint64_t  ngx_http_infer_bounds[NGX_HTTP_INFER_BUCKETS - 1];
 /* Configuration time: zones for what is counted.  Errors are logged. */
 ngx_int_t ngx_http_infer_add_stats(ngx_conf_t *cf,
     ngx_http_infer_endpoint_t *ep);
+
+/*
+ * The size of a zone in which so many bytes can be had at once.  A zone is
+ * committed page by page as it is written, so that slack is free.
+ */
+size_t ngx_http_infer_zone_size(size_t bound);
+
+/*
+ * A zone for so many bytes, and what its init handler may be or call: its data
+ * are those of the last configuration, or new ones, all 0.
+ */
+ngx_shm_zone_t *ngx_http_infer_add_zone(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size, ngx_shm_zone_init_pt init);
+ngx_int_t ngx_http_infer_init_counters(ngx_shm_zone_t *zone, void *data,
+    size_t size);
 
 /* A worker begins and ends. */
 ngx_int_t ngx_http_infer_claim_worker(ngx_cycle_t *cycle);

@@ -32,6 +32,12 @@ static const ngx_http_infer_route_t  ngx_http_infer_guard_route = {
 };
 
 
+static const ngx_http_infer_route_t  ngx_http_infer_feedback_route = {
+    NULL, NGX_HTTP_POST, "POST, OPTIONS", ngx_http_infer_feedback, NULL,
+    NULL
+};
+
+
 /* "*" is one segment of the path: first the model, then its version */
 
 #define ngx_http_infer_get(pattern, answer)                                   \
@@ -63,6 +69,10 @@ static const ngx_http_infer_route_t  ngx_http_infer_routes[] = {
                        ngx_http_infer_kserve_stats),
     ngx_http_infer_post("/v2/models/*/versions/*/infer", kserve),
 
+    { "/v2/models/*/feedback", NGX_HTTP_POST, "POST, OPTIONS",
+      ngx_http_infer_feedback, NULL, NULL },
+    { "/v2/models/*/versions/*/feedback", NGX_HTTP_POST, "POST, OPTIONS",
+      ngx_http_infer_feedback, NULL, NULL },
     { "/v2/repository/index", NGX_HTTP_POST, "POST, OPTIONS",
       ngx_http_infer_kserve_index, NULL, NULL },
 
@@ -121,6 +131,17 @@ ngx_http_infer_find_route(ngx_http_request_t *r,
     }
 
     if (start > longest) {
+
+        if (ilcf->monitor.feedback
+            && r->uri.len >= sizeof("/feedback") - 1
+            && ngx_memcmp(r->uri.data + r->uri.len
+                          - (sizeof("/feedback") - 1), "/feedback",
+                          sizeof("/feedback") - 1)
+               == 0)
+        {
+            *route = &ngx_http_infer_feedback_route;
+        }
+
         return NGX_OK;
     }
 

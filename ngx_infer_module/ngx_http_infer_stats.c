@@ -23,13 +23,9 @@ typedef struct {
 } ngx_http_infer_workers_t;
 
 
-static ngx_shm_zone_t *ngx_http_infer_add_zone(ngx_conf_t *cf,
-    ngx_str_t *name, size_t size, ngx_shm_zone_init_pt init);
 static ngx_int_t ngx_http_infer_init_stats(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t ngx_http_infer_init_workers(ngx_shm_zone_t *zone,
     void *data);
-static ngx_int_t ngx_http_infer_init_counters(ngx_shm_zone_t *zone,
-    void *data, size_t size);
 static ngx_uint_t ngx_http_infer_worker_alive(ngx_atomic_uint_t pid);
 static void ngx_http_infer_observe(ngx_http_infer_stats_t *stats,
     ngx_http_infer_phase_e phase, uint64_t begin, uint64_t end);
@@ -102,23 +98,34 @@ ngx_http_infer_add_stats(ngx_conf_t *cf, ngx_http_infer_endpoint_t *ep)
 }
 
 
-static ngx_shm_zone_t *
+ngx_shm_zone_t *
 ngx_http_infer_add_zone(ngx_conf_t *cf, ngx_str_t *name, size_t size,
     ngx_shm_zone_init_pt init)
 {
     ngx_shm_zone_t  *zone;
 
-    /* eight pages are more than nginx's slab pool takes for itself */
-
-    size = ngx_align(size, ngx_pagesize) + 8 * ngx_pagesize;
-
-    zone = ngx_shared_memory_add(cf, name, size, &ngx_http_infer_module);
+    zone = ngx_shared_memory_add(cf, name, ngx_http_infer_zone_size(size),
+                                 &ngx_http_infer_module);
 
     if (zone) {
         zone->init = init;
     }
 
     return zone;
+}
+
+
+/* besides its pages a zone holds nginx's slab header and page table */
+
+size_t
+ngx_http_infer_zone_size(size_t bound)
+{
+    size_t  pages;
+
+    pages = bound / ngx_pagesize + 8;
+
+    return (pages + pages * sizeof(ngx_slab_page_t) / ngx_pagesize + 1)
+           * ngx_pagesize;
 }
 
 
@@ -138,7 +145,7 @@ ngx_http_infer_init_workers(ngx_shm_zone_t *zone, void *data)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_infer_init_counters(ngx_shm_zone_t *zone, void *data, size_t size)
 {
     if (data == NULL) {

@@ -9,8 +9,8 @@
 
 
 static ngx_int_t ngx_http_infer_status_handler(ngx_http_request_t *r);
-static json_t *ngx_http_infer_status_model(ngx_http_infer_main_conf_t *imcf,
-    ngx_http_infer_endpoint_t *ep);
+static json_t *ngx_http_infer_status_model(ngx_pool_t *pool,
+    ngx_http_infer_main_conf_t *imcf, ngx_http_infer_endpoint_t *ep);
 static void ngx_http_infer_status_path(ngx_http_request_t *r, json_t *object,
     ngx_shm_zone_t *stats);
 static json_t *ngx_http_infer_status_inputs(const infer_model_t *model);
@@ -77,7 +77,7 @@ ngx_http_infer_status_handler(ngx_http_request_t *r)
         }
 
         if (n == i) {
-            model = ngx_http_infer_status_model(imcf, ep[i]);
+            model = ngx_http_infer_status_model(r->pool, imcf, ep[i]);
             ngx_http_infer_status_path(r, model, ep[i]->stats);
             json_array_append_new(models, model);
         }
@@ -98,8 +98,8 @@ ngx_http_infer_status_handler(ngx_http_request_t *r)
 
 
 static json_t *
-ngx_http_infer_status_model(ngx_http_infer_main_conf_t *imcf,
-    ngx_http_infer_endpoint_t *ep)
+ngx_http_infer_status_model(ngx_pool_t *pool,
+    ngx_http_infer_main_conf_t *imcf, ngx_http_infer_endpoint_t *ep)
 {
     char                     key[NGX_INT_T_LEN + 1];
     json_t                  *object, *requests, *phases, *predictions;
@@ -162,6 +162,16 @@ ngx_http_infer_status_model(ngx_http_infer_main_conf_t *imcf,
     json_object_set_new(object, "running", json_integer(load.running));
     json_object_set_new(object, "phases", phases);
     json_object_set_new(object, "predictions", predictions);
+    json_object_set_new(object, "feedback",
+                        ngx_http_infer_feedback_json(&stats->feedback));
+
+    json_object_set_new(object, "monitor",
+                        ngx_http_infer_monitor_json(pool, ep));
+
+    if (ngx_http_infer_get_compared(ep)) {
+        json_object_set_new(object, "shadow", ngx_http_infer_shadow_json(
+                                ngx_http_infer_get_compared(ep)));
+    }
 
     return object;
 }

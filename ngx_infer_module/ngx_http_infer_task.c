@@ -248,6 +248,11 @@ ngx_http_infer_create_task(ngx_http_infer_ctx_t *ctx)
     task->answer_json = -1;
     task->top = (infer_class_t *) (task + 1);
 
+    if (ngx_http_infer_create_sample(r, task) != NGX_OK) {
+        ngx_http_infer_free_task(task);
+        return NULL;
+    }
+
     /* it was valid before the body was read */
 
     if (ngx_http_infer_body_type(r, &boundary, &reason) == NGX_OK) {
@@ -292,6 +297,8 @@ ngx_http_infer_free_task(ngx_http_infer_task_t *task)
     if (task->pool) {
         ngx_destroy_pool(task->pool);
     }
+
+    ngx_http_infer_release_sample(task);
 
     ngx_free(task);
 }
@@ -367,7 +374,7 @@ ngx_http_infer_task_done(ngx_http_infer_task_t *task)
 
     rc = ngx_http_infer_set_result_variables(r, ctx, task);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || ngx_http_infer_sample_answer(r, task) != NGX_OK) {
         rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     } else if (task->reason == NGX_HTTP_INFER_OK) {

@@ -194,6 +194,10 @@ ngx_int_t ngx_http_infer_call_ready(ngx_http_infer_call_t *call);
 /* Whether there is time for, and use in, going on. */
 ngx_int_t ngx_http_infer_call_wanted(ngx_http_infer_call_t *call);
 
+/* sample.c: item n is about to be run, at this place of the session. */
+void ngx_http_infer_sample_input(ngx_http_infer_call_t *call, size_t n,
+    infer_session_t *session, size_t place);
+
 /* The answer is complete; json_size: see answer_json of the task. */
 void ngx_http_infer_call_answer(ngx_http_infer_call_t *call,
     ngx_http_infer_out_t *out, off_t json_size);

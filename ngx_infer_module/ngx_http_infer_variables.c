@@ -60,7 +60,7 @@ ngx_http_infer_add_variables(ngx_conf_t *cf)
         ngx_http_infer_variable_index[i] = index;
     }
 
-    return NGX_OK;
+    return ngx_http_infer_find_request_id(cf);
 }
 
 

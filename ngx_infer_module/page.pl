@@ -1,17 +1,36 @@
 #!/usr/bin/perl
-# Writes ngx_http_infer_page_html.c: status.html as a C array, and the policy
-# that allows its one style and its one script, by their hashes, and no other.
+# Writes ngx_http_infer_page_html.c: status.html, with the files that it says
+# to include, as a C array, and the policy that allows its one style and its one
+# script, by their hashes, and no other.
 #
 #     perl page.pl status.html > ngx_http_infer_page_html.c
+#     perl page.pl --html status.html > the page itself
 
 use strict;
 use warnings;
 
 use Digest::SHA qw(sha256_base64);
+use File::Basename qw(dirname);
 
+my $as_html = $ARGV[0] eq '--html' && shift;
 my ($file) = @ARGV;
-open my $in, '<:raw', $file or die "$file: $!\n";
-my $html = do { local $/; <$in> };
+my $html = slurp($file);
+
+$html =~ s{^/\* include ([\w.]+) \*/\n}{slurp(dirname($file) . "/$1")}gme;
+
+if ($as_html) {
+    print $html;
+    exit;
+}
+
+sub slurp {
+    my ($name) = @_;
+
+    open my $in, '<:raw', $name or die "$name: $!\n";
+    local $/;
+
+    return scalar <$in>;
+}
 
 # The hash, as the policy wants it, of what stands between a tag and its end.
 sub source {

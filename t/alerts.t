@@ -1,12 +1,14 @@
 # conf/alerts.yml and conf/grafana.json: promtool accepts the rules, they fire
-# when they should and only then, and neither file asks for a metric or label
-# that a server does not have.
+# when they should and only then, neither file asks for a metric or label that
+# a server does not have, and conf/RUNBOOK.md knows every alert.
 
 use strict;
 use warnings;
 
 BEGIN { push @INC, 't/lib' }
 
+use Cwd qw(abs_path);
+use File::Temp qw(tempdir);
 use JSON::PP qw(decode_json);
 use Test::More;
 
@@ -14,12 +16,43 @@ use Fixture::Http;
 use Fixture::Infer;
 
 my $conf = "$ENV{TEST_NGINX_MODELS}/..";
-my $nginx = started(server => <<'CONF');
-        location /p { $TEST_NGINX_FASHION }
+my $infer = abs_path($ENV{INFER} // 'build/infer');
+my $dir = tempdir(CLEANUP => 1);
+my $set = '../shared/models/fashion/png';
+
+# A model in INT8 with a baseline: one that has all there is to watch.
+for my $command ("convert $conf/models/fashion.onnx -o $dir/int8.infer "
+                 . "--quantize static --calibrate $set --preprocess "
+                 . "'resize=28 crop=28 mean=0.2860 std=0.3530'",
+                 "baseline $dir/int8.infer $set -o $dir/model.infer")
+{
+    system("$infer $command > $dir/log 2>&1") == 0 or die slurp("$dir/log");
+}
+
+my $nginx = started(
+    files  => { 'html/model.infer' => slurp("$dir/model.infer") },
+    server => <<'CONF');
+        location /p {
+            infer_model $ROOT/html/model.infer;
+            infer_feedback 10;
+            infer_capture $ROOT/capture sample=100%;
+            infer_shadow $TEST_NGINX_MODELS/fashion.onnx sample=100%;
+        }
         location = /metrics { infer_metrics; }
 CONF
 
-Fixture::Http::ask($nginx->{port}, post('/p', image('9-boot.png')));
+for my $class (0, 9) {
+    my $id = Fixture::Http::ask($nginx->{port},
+                                post('/p', image('9-boot.png')))
+             ->{headers}{'x-infer-id'};
+
+    Fixture::Http::ask($nginx->{port}, post('/p/feedback',
+        "{\"id\": \"$id\", \"label\": $class}"));
+}
+
+my @all = map { { port => $nginx->{port}, packets => [post('/p', slurp($_))] } }
+          glob "$set/*.png";
+Fixture::Http::exchange_all(\@all, limit => 8);
 
 my $text = Fixture::Http::ask($nginx->{port},
                               Fixture::Http::request('GET', '/metrics'))
@@ -80,10 +113,15 @@ is_deeply([wrong($alerts =~ s/^\s*#.*//mgr)], [],
 
 my %alert = map { $_ => 1 } $alerts =~ /- alert: (\w+)/g;
 my $tests = slurp("$conf/alerts_test.yml");
+my $runbook = slurp("$conf/RUNBOOK.md");
+
+is_deeply([grep { !$alert{$_} } $runbook =~ /^### (\w+)$/mg], [],
+          'the runbook has no other alerts');
 
 for my $name (sort keys %alert) {
     like($tests, qr/alertname: $name\n\s+exp_alerts:/,
          "$name: a test in which it fires");
+    like($runbook, qr/^### $name$/m, "$name: in the runbook");
     like($tests, qr/alertname: $name \}/, "$name: one in which it does not")
         if $name !~ /Down|NoModel/;
 }

@@ -1,6 +1,6 @@
 # infer_status for a browser: the page in the module is status.html as it is
-# in the tree, with headers that let nothing else run; who asks for something
-# else gets JSON.
+# in the tree, with its parts, and has headers that let nothing else run; who
+# asks for something else gets JSON.
 
 use strict;
 use warnings;
@@ -33,12 +33,14 @@ sub get {
         headers => [defined $accept ? "Accept: $accept" : ()]));
 }
 
-is(scalar qx(perl ngx_infer_module/page.pl ngx_infer_module/status.html),
+my $source = 'ngx_infer_module/status.html';
+
+is(scalar qx(perl ngx_infer_module/page.pl $source),
    slurp('ngx_infer_module/ngx_http_infer_page_html.c'),
    'ngx_http_infer_page_html.c is current (make page)');
 
 my $browser = 'text/html,application/xhtml+xml,*/*;q=0.8';
-my $html = slurp('ngx_infer_module/status.html');
+my $html = qx(perl ngx_infer_module/page.pl --html $source);
 my $page = get('/status', $browser);
 my $h = $page->{headers};
 

@@ -307,11 +307,10 @@ infer_session_output_tensor(const infer_session_t *session, size_t i,
 }
 
 
-size_t
-infer_session_top(const infer_session_t *session, size_t n,
-    infer_class_t *top, size_t k)
+const float *
+infer_session_probabilities(const infer_session_t *session, size_t n)
 {
-    size_t           classes, count, pos;
+    size_t           classes;
     const float     *score;
     infer_tensor_t   t;
 
@@ -319,8 +318,8 @@ infer_session_top(const infer_session_t *session, size_t n,
     infer_session_output_tensor(session, 0, &t);
 
     /* an output may have fewer rows than the batch */
-    if (t.rank == 0 || n >= (size_t) t.dim[0]) {
-        return 0;
+    if (classes == 0 || t.rank == 0 || n >= (size_t) t.dim[0]) {
+        return NULL;
     }
 
     score = (const float *) t.data + n * classes;
@@ -330,9 +329,22 @@ infer_session_top(const infer_session_t *session, size_t n,
         score = session->scores;
     }
 
+    return score;
+}
+
+
+size_t
+infer_session_top(const infer_session_t *session, size_t n,
+    infer_class_t *top, size_t k)
+{
+    size_t        classes, count, pos;
+    const float  *score;
+
+    classes = infer_model_classes(session->model);
+    score = infer_session_probabilities(session, n);
     count = 0;
 
-    for (size_t c = 0; c < classes; c++) {
+    for (size_t c = 0; score != NULL && c < classes; c++) {
         if (!isfinite(score[c])
             || (count == k && !(count > 0
                                 && score[c] > top[count - 1].probability)))

@@ -30,6 +30,18 @@ sub png {
 }
 
 
+# A gray PNG of width * height bytes.
+sub gray {
+    my ($width, $height, $bytes) = @_;
+    my $rows = join '', map { "\0" . substr $bytes, $_ * $width, $width }
+               0 .. $height - 1;
+
+    return "\x89PNG\r\n\x1a\n"
+           . _chunk('IHDR', pack 'NNC5', $width, $height, 8, 0, 0, 0, 0)
+           . _chunk('IDAT', compress($rows)) . _chunk('IEND', '');
+}
+
+
 # A PNG with a header that says anything and data that may not agree.
 sub png_of {
     my ($width, $height, $data) = @_;
