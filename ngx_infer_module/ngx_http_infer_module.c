@@ -26,10 +26,6 @@ static char *ngx_http_infer_preprocess(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_infer_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_infer_batch(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static ngx_int_t ngx_http_infer_check_batch_size(ngx_conf_t *cf,
-    ngx_http_infer_loc_conf_t *conf);
 
 
 static ngx_conf_num_bounds_t  ngx_http_infer_top_k_bounds = {
@@ -739,89 +735,4 @@ ngx_http_infer_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
-}
-
-
-/* off | size=N [delay=TIME] */
-
-static char *
-ngx_http_infer_batch(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_infer_loc_conf_t *ilcf = conf;
-
-    ngx_int_t   size;
-    ngx_str_t  *value, delay;
-
-    if (ilcf->batch_size != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    ilcf->batch_size = 1;
-    ilcf->batch_delay = 0;
-
-    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        return NGX_CONF_OK;
-    }
-
-    size = ngx_strncmp(value[1].data, "size=", 5) == 0
-           ? ngx_atoi(value[1].data + 5, value[1].len - 5) : NGX_ERROR;
-
-    if (size < 2 || size > NGX_HTTP_INFER_MAX_RUN) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "infer_batch: \"%V\" is neither \"off\" nor "
-                           "\"size=\" with a number from 2 to %d",
-                           &value[1], NGX_HTTP_INFER_MAX_RUN);
-        return NGX_CONF_ERROR;
-    }
-
-    ilcf->batch_size = size;
-
-    if (cf->args->nelts == 2) {
-        return NGX_CONF_OK;
-    }
-
-    delay.data = value[2].data + 6;
-    delay.len = value[2].len - 6;
-
-    if (ngx_strncmp(value[2].data, "delay=", 6) == 0 && delay.len) {
-        ilcf->batch_delay = ngx_parse_time(&delay, 0);
-
-        if (ilcf->batch_delay != (ngx_msec_t) NGX_ERROR) {
-            return NGX_CONF_OK;
-        }
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "infer_batch: \"%V\" is not \"delay=\" with a time",
-                       &value[2]);
-
-    return NGX_CONF_ERROR;
-}
-
-
-/* what no batch can ever be is a mistake */
-
-static ngx_int_t
-ngx_http_infer_check_batch_size(ngx_conf_t *cf,
-    ngx_http_infer_loc_conf_t *conf)
-{
-    if (conf->batch_size > conf->max_batch) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "infer_batch: size=%ui is more than the %ui of "
-                           "infer_max_batch", conf->batch_size,
-                           conf->max_batch);
-        return NGX_ERROR;
-    }
-
-    if (conf->batch_size > conf->queue) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "infer_batch: size=%ui is more than the %ui "
-                           "requests that infer_queue lets run",
-                           conf->batch_size, conf->queue);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }

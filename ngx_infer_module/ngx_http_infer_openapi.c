@@ -46,6 +46,7 @@ static json_t *ngx_http_infer_openapi_errors(void);
 static json_t *ngx_http_infer_openapi_bodies(ngx_http_infer_service_t *s);
 static json_t *ngx_http_infer_openapi_kserve(const infer_model_t *model);
 static json_t *ngx_http_infer_openapi_tfs(const infer_model_t *model);
+static json_t *ngx_http_infer_openapi_feedback(const infer_model_t *model);
 static json_t *ngx_http_infer_openapi_nested(infer_port_t *port, int from);
 static json_t *ngx_http_infer_openapi_ref(const char *kind, const char *name);
 static json_t *ngx_http_infer_openapi_port_name(infer_port_t *port);
@@ -100,6 +101,10 @@ static const char  ngx_http_infer_openapi_schemas[] =
  "\"properties\":{\"name\":{\"type\":\"string\"},"
  "\"version\":{\"type\":\"string\"},\"state\":{\"type\":\"string\"},"
  "\"reason\":{\"type\":\"string\"}}}},"
+"\"Feedback\":{\"type\":\"object\",\"properties\":{"
+ "\"id\":{\"type\":\"string\"},\"model\":{\"type\":\"string\"},"
+ "\"class\":{\"type\":\"integer\",\"description\":\"the one answered\"},"
+ "\"right\":{\"type\":\"boolean\"}}},"
 "\"Live\":{\"type\":\"object\",\"properties\":{"
  "\"live\":{\"type\":\"boolean\"}}},"
 "\"Ready\":{\"type\":\"object\",\"properties\":{"
@@ -148,6 +153,14 @@ static const ngx_http_infer_operation_t  ngx_http_infer_operations[] = {
 
     { "/v2/models/*/versions/*/infer", "post", "KServe v2", "Run on tensors",
       "application/json", ngx_http_infer_openapi_kserve, "Tensors" },
+
+    { "/v2/models/*/feedback", "post", "Feedback",
+      "Report the right class of an answer", "application/json",
+      ngx_http_infer_openapi_feedback, "Feedback" },
+
+    { "/v2/models/*/versions/*/feedback", "post", "Feedback",
+      "Report the right class of an answer", "application/json",
+      ngx_http_infer_openapi_feedback, "Feedback" },
 
     ngx_http_infer_tfs("/v1/models/*", "The model's state"),
     ngx_http_infer_tfs("/v1/models/*/metadata", "The model's signature"),
@@ -312,7 +325,10 @@ ngx_http_infer_openapi_models(ngx_http_request_t *r, json_t *paths,
         {
             op = &ngx_http_infer_operations[i];
 
-            if (service[n].no_image && op->accept && op->schema == NULL) {
+            if ((service[n].no_image && op->accept && op->schema == NULL)
+                || (op->schema == ngx_http_infer_openapi_feedback
+                    && ilcf->monitor.feedback == 0))
+            {
                 continue;
             }
 
@@ -441,6 +457,13 @@ ngx_http_infer_openapi_operation(const ngx_http_infer_operation_t *op,
 
     if (op->schema == ngx_http_infer_openapi_kserve) {
         ngx_http_infer_openapi_binary(operation, content);
+
+    } else if (op->schema == ngx_http_infer_openapi_feedback) {
+        json_object_set_new(json_object_get(operation, "responses"), "409",
+            json_pack("{s:s, s:{s:{s:o}}}", "description",
+                      "the class of this answer has been reported before",
+                      "content", "application/json", "schema",
+                      ngx_http_infer_openapi_ref("schemas", "Error")));
     }
 
     return operation;
@@ -706,6 +729,21 @@ ngx_http_infer_openapi_tfs(const infer_model_t *model)
                      "instances", "type", "array", "items", row,
                      "inputs",
                      "signature_name", "type", "string");
+}
+
+
+/* a class by its number or its label */
+
+static json_t *
+ngx_http_infer_openapi_feedback(const infer_model_t *model)
+{
+    return json_pack("{s:s, s:[s, s], s:{s:{s:s}, s:{s:[{s:s, s:i, s:I},"
+                     " {s:s}]}}}",
+                     "type", "object", "required", "id", "label",
+                     "properties", "id", "type", "string", "label", "oneOf",
+                     "type", "integer", "minimum", 0, "maximum",
+                     (json_int_t) infer_model_classes(model) - 1,
+                     "type", "string");
 }
 
 

@@ -34,6 +34,7 @@ my $nginx = started(
             infer_model $TEST_NGINX_MODELS/fashion.onnx 'name=shoes {b}'
                         version=2024-11;
             $TEST_NGINX_LABELS
+            infer_feedback 10;
         }
         location /v2/models { infer_model $TEST_NGINX_MODELS/fashion.onnx
                               name=part; }
@@ -71,12 +72,13 @@ my @paths = sort keys %{ $doc->{paths} };
 for my $path (qw(/predict /metrics /status /openapi.json /ml/
                  /ml/v2/models/shoes/infer
                  /ml/v1/models/shoes%20%7Bb%7D/versions/2024-11:predict
+                 /ml/v2/models/shoes/feedback
                  /ml/predictions/shoes /v2/models/part/infer))
 {
     ok($doc->{paths}{$path}, "path $path") or diag "@paths";
 }
 
-ok(!grep({ m{^/predict/|^/v1/models/part|^/v2/models$} } @paths),
+ok(!grep({ m{^/predict/|^/v1/models/part|^/v2/models$|part/feedback} } @paths),
    'nothing that is not served');
 
 # Every path that can be asked for answers so.
