@@ -1,6 +1,6 @@
 /*
  * What the files of the operators share: the checks that open a shape rule,
- * and conversion between dtypes.
+ * conversion between dtypes, and how work is cut into tasks.
  */
 
 #ifndef INFER_OPS_COMMON_H
