@@ -10,8 +10,9 @@
 
 /* An infer_bytes_t in registers. */
 typedef struct {
-    int  plain;                        /* unsigned, zero 0, no limits */
-    vf   most;                         /* rounds without overflow */
+    int  plain;                        /* unsigned, no limits */
+    int  bounded;                      /* numbers are below 2^30 */
+    vf   most;                         /* otherwise: rounds to no overflow */
     vi   zero;
     vi   low;
     vi   high;
@@ -22,8 +23,7 @@ typedef struct {
 static inline bytes_t
 bytes_of(const infer_bytes_t *b)
 {
-    return (bytes_t) { b->zero == 0 && b->low == 0 && b->high == 255
-                       && b->flip == 0,
+    return (bytes_t) { b->low == 0 && b->high == 255 && b->flip == 0, 0,
                        v_set1(0x1p30f), vi_set1(b->zero * 0x10001u),
                        vi_set1(b->low * 0x1010101u),
                        vi_set1(b->high * 0x1010101u),
@@ -38,19 +38,21 @@ bytes_of(const infer_bytes_t *b)
 static inline vi
 to_bytes(const bytes_t *k, vf a, vf b, vf c, vf d)
 {
-    vi  low = vi_pack32(v_round(v_min(k->most, a)),
-                        v_round(v_min(k->most, b)));
-    vi  high = vi_pack32(v_round(v_min(k->most, c)),
-                         v_round(v_min(k->most, d)));
-    vi  q;
+    vi  low, high, q;
 
-    if (k->plain) {
-        return vi_pack16(low, high);
+    if (!k->bounded) {
+        a = v_min(k->most, a);
+        b = v_min(k->most, b);
+        c = v_min(k->most, c);
+        d = v_min(k->most, d);
     }
 
-    q = vi_pack16(vi_add16(low, k->zero), vi_add16(high, k->zero));
+    low = vi_add16(vi_pack32(v_round(a), v_round(b)), k->zero);
+    high = vi_add16(vi_pack32(v_round(c), v_round(d)), k->zero);
+    q = vi_pack16(low, high);
 
-    return vi_xor(vi_min_u8(vi_max_u8(q, k->low), k->high), k->flip);
+    return k->plain
+           ? q : vi_xor(vi_min_u8(vi_max_u8(q, k->low), k->high), k->flip);
 }
 
 

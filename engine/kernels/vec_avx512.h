@@ -130,6 +130,14 @@ vi_store_n(void *p, vi a, size_t n)
     _mm512_mask_storeu_epi8(p, vi_mask(n), a);
 }
 
+/* Only here, for tiles of two panels. */
+static inline void
+vi_store_half(void *p, vi a, int high)
+{
+    _mm256_storeu_si256(p, high ? _mm512_extracti64x4_epi64(a, 1)
+                                : _mm512_castsi512_si256(a));
+}
+
 static inline vi
 vi_load_u8(const uint8_t *p, size_t n)
 {
