@@ -178,6 +178,15 @@ vi_dot(vi acc, vi x, vi w)
     return acc;
 }
 
+#define vi_byte(a, k, b)  vi_dot(b, a, vi_set1(1u << 8 * (k)))
+
+static inline vi
+vi_turn(vi a)
+{
+    return _mm512_shuffle_epi8(a, _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
+}
+
 
 /* ---- across lanes ----------------------------------------------------- */
 
