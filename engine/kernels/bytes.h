@@ -10,8 +10,9 @@
 
 /* An infer_bytes_t in registers. */
 typedef struct {
-    int  plain;                        /* unsigned, zero 0, no limits */
-    vf   most;                         /* rounds without overflow */
+    int  plain;                        /* unsigned, no limits */
+    int  bounded;                      /* numbers are below 2^30 */
+    vf   most;                         /* otherwise: rounds to no overflow */
     vi   zero;
     vi   low;
     vi   high;
@@ -22,8 +23,7 @@ typedef struct {
 static inline bytes_t
 bytes_of(const infer_bytes_t *b)
 {
-    return (bytes_t) { b->zero == 0 && b->low == 0 && b->high == 255
-                       && b->flip == 0,
+    return (bytes_t) { b->low == 0 && b->high == 255 && b->flip == 0, 0,
                        v_set1(0x1p30f), vi_set1(b->zero * 0x10001u),
                        vi_set1(b->low * 0x1010101u),
                        vi_set1(b->high * 0x1010101u),
@@ -38,19 +38,21 @@ bytes_of(const infer_bytes_t *b)
 static inline vi
 to_bytes(const bytes_t *k, vf a, vf b, vf c, vf d)
 {
-    vi  low = vi_pack32(v_round(v_min(k->most, a)),
-                        v_round(v_min(k->most, b)));
-    vi  high = vi_pack32(v_round(v_min(k->most, c)),
-                         v_round(v_min(k->most, d)));
-    vi  q;
+    vi  low, high, q;
 
-    if (k->plain) {
-        return vi_pack16(low, high);
+    if (!k->bounded) {
+        a = v_min(k->most, a);
+        b = v_min(k->most, b);
+        c = v_min(k->most, c);
+        d = v_min(k->most, d);
     }
 
-    q = vi_pack16(vi_add16(low, k->zero), vi_add16(high, k->zero));
+    low = vi_add16(vi_pack32(v_round(a), v_round(b)), k->zero);
+    high = vi_add16(vi_pack32(v_round(c), v_round(d)), k->zero);
+    q = vi_pack16(low, high);
 
-    return vi_xor(vi_min_u8(vi_max_u8(q, k->low), k->high), k->flip);
+    return k->plain
+           ? q : vi_xor(vi_min_u8(vi_max_u8(q, k->low), k->high), k->flip);
 }
 
 
@@ -78,27 +80,51 @@ combine_u8(int32_t kind, const infer_binary_u8_t *bin, const uint8_t *a,
 }
 
 
-/* Vector p of four. */
-#define COMBINE_U8(p)                                                        \
-    combine_u8(kind, &bin, a + a_step * (i + 16 * p), a_step,                \
-               b + b_step * (i + 16 * p), b_step, 16)
+/*
+ * 16 results: of byte `part` of each lane of x and y, which hold 64 bytes.
+ */
+static inline __attribute__((always_inline)) vf
+combine_part(int32_t kind, const infer_binary_u8_t *bin, vi x, vi y,
+    uint32_t part)
+{
+    vf  scale = v_set1(bin->a.scale);
+
+    x = vi_byte(x, part, vi_set1((uint32_t) -bin->a.zero));
+    y = vi_byte(y, part, vi_set1((uint32_t) -bin->b.zero));
+
+    return kind == INFER_MUL
+           ? v_mul(v_convert(vi_mul(x, y)), scale)
+           : v_fma(v_convert(y), v_set1(bin->b.scale),
+                   v_mul(v_convert(x), scale));
+}
+
 
 /*
  * As many bytes as there are whole blocks of 64 in n, and returns how many.
- * Compiled for the kinds and steps that are frequent; bin is a copy, which no
- * store to y can change.
+ * Compiled for what is frequent: sums and products of equally many bytes,
+ * whose scales cannot take a number to 2^30.  bin is a copy, which no store to
+ * y can change.
  */
 static inline __attribute__((always_inline)) size_t
-binary_blocks(int32_t kind, infer_binary_u8_t bin, const uint8_t *a,
-    size_t a_step, const uint8_t *b, size_t b_step, size_t n)
+binary_blocks(int32_t kind, int plain, infer_binary_u8_t bin,
+    const uint8_t *a, const uint8_t *b, size_t n)
 {
     size_t   i;
+    vi       x, y;
     bytes_t  k = bytes_of(&bin.bytes);
 
+    k.plain = plain;
+    k.bounded = 1;
+
     for (i = 0; i + 64 <= n; i += 64) {
+        x = vi_load(a + i);
+        y = vi_load(b + i);
+
         vi_store_n(bin.y + i,
-                   vi_order(to_bytes(&k, COMBINE_U8(0), COMBINE_U8(1),
-                                     COMBINE_U8(2), COMBINE_U8(3))), 64);
+                   vi_turn(to_bytes(&k, combine_part(kind, &bin, x, y, 0),
+                                    combine_part(kind, &bin, x, y, 1),
+                                    combine_part(kind, &bin, x, y, 2),
+                                    combine_part(kind, &bin, x, y, 3))), 64);
     }
 
     return i;
@@ -109,19 +135,21 @@ static size_t
 binary_bytes(const infer_binary_u8_t *bin, const uint8_t *a, size_t a_step,
     const uint8_t *b, size_t b_step, size_t n)
 {
-    if (bin->y32) {
+    int  plain = bytes_of(&bin->bytes).plain;
+
+    if (bin->y32 || !a_step || !b_step || !(bin->a.scale <= 0x1p13f)
+        || !(bin->b.scale <= 0x1p13f))
+    {
         return 0;
     }
 
-    if (bin->kind == INFER_ADD && a_step && b_step) {
-        return binary_blocks(INFER_ADD, *bin, a, 1, b, 1, n);
+    if (bin->kind == INFER_ADD) {
+        return plain ? binary_blocks(INFER_ADD, 1, *bin, a, b, n)
+                     : binary_blocks(INFER_ADD, 0, *bin, a, b, n);
     }
 
-    if (bin->kind == INFER_MUL && a_step && b_step) {
-        return binary_blocks(INFER_MUL, *bin, a, 1, b, 1, n);
-    }
-
-    return binary_blocks(bin->kind, *bin, a, a_step, b, b_step, n);
+    return bin->kind == INFER_MUL
+           ? binary_blocks(INFER_MUL, 0, *bin, a, b, n) : 0;
 }
 
 

@@ -223,6 +223,43 @@ end_block(const infer_end_t *e, const int32_t *acc, size_t width, size_t row,
 #define U8_STORE1(p, i)    vi_store_n(out + i * width + 16 * p,              \
                                       acc##i##_##p, 64);
 
+/*
+ * Where ends_in_place: the sums of two panels become bytes as they are in
+ * registers, two rows at a time: row j is i + 1, or i where that is the last.
+ */
+#define U8_BYTES_1(R)
+#define U8_BYTES_4(R)
+#define U8_BYTES_8(R)
+#define U8_BYTES_2(R)                                                        \
+    if (out == NULL) {                                                       \
+        const infer_end_t  *e = t->end;                                      \
+        vf                  scale0 = v_load(e->scale + col);                 \
+        vf                  scale1 = v_load(e->scale + col + 16);            \
+        vf                  bias0 = v_load(e->bias + col);                   \
+        vf                  bias1 = v_load(e->bias + col + 16);              \
+        size_t              ldc = e->ldc;                                    \
+        uint8_t            *c = (uint8_t *) e->c + row * ldc + col;          \
+        bytes_t             k = bytes_of(&e->bytes);                         \
+                                                                             \
+        k.plain = k.bounded = 1;                                             \
+                                                                             \
+        PAIRS_##R(U8_PAIR)                                                   \
+        return;                                                              \
+    }
+
+#define U8_PAIR(i, j)                                                        \
+    {                                                                        \
+        vi  q = vi_order(to_bytes(&k, U8_NUMBER(i, 0), U8_NUMBER(i, 1),      \
+                                  U8_NUMBER(j, 0), U8_NUMBER(j, 1)));        \
+                                                                             \
+        vi_store_half(c, q, 0);                                              \
+        vi_store_half(c + (j - i) * ldc, q, 1);                              \
+        c += 2 * ldc;                                                        \
+    }
+
+#define U8_NUMBER(i, p)  v_fma(v_convert(acc##i##_##p), scale##p, bias##p)
+
+
 static inline uint32_t
 four(const uint8_t *a)
 {
@@ -234,9 +271,19 @@ four(const uint8_t *a)
 }
 
 
+/* Whether bytes need nothing but scale, bias and zero point. */
+static inline int
+ends_in_place(const infer_end_t *e)
+{
+    return e->dtype == INFER_U8 && e->bounded && bytes_of(&e->bytes).plain
+           && !e->weights && !e->residual;
+}
+
+
 /*
  * R rows from `row` on, P panels from column `col` on; meanwhile what lies at
- * `ahead` and each `stride` bytes on is fetched into the second cache.
+ * `ahead` and each `stride` bytes on is fetched into the second cache.  out:
+ * the sums, or NULL, for two panels: the results are stored.
  */
 #define TILE_U8(R, P)                                                        \
 static void                                                                  \
@@ -275,6 +322,7 @@ tile_u8_##R##x##P(const infer_tile_u8_t *t, size_t row, size_t col,          \
         a7 += skip;                                                          \
     } while (w != last);                                                     \
                                                                              \
+    U8_BYTES_##P(R)                                                          \
     ROWS_##R(U8_STORE, P)                                                    \
 }
 
@@ -312,6 +360,7 @@ tile_u8_rows(const infer_tile_u8_t *t, size_t row, size_t rows,
     static const tile_u8_t  few[] = { TILE_U8_NAME(1, 4), TILE_U8_NAME(2, 4),
                                       TILE_U8_NAME(3, 4) };
 #endif
+    int        in_place;
     size_t     panels, left, steps = t->k / 4;
     int32_t    sums[TILE_U8_SUMS] __attribute__((aligned(64)));
     tile_u8_t  tile;
@@ -339,10 +388,15 @@ tile_u8_rows(const infer_tile_u8_t *t, size_t row, size_t rows,
         }
 #endif
 
-        tile(t, row, col, sums, ahead + size * col / t->n,
+        in_place = panels == 2 && left >= 32 && ends_in_place(t->end);
+
+        tile(t, row, col, in_place ? NULL : sums, ahead + size * col / t->n,
              (size * panels * 16 / t->n + steps - 1) / steps);
-        end_block(t->end, sums, panels * 16, row, col, rows,
-                  left < panels * 16 ? left : panels * 16);
+
+        if (!in_place) {
+            end_block(t->end, sums, panels * 16, row, col, rows,
+                      left < panels * 16 ? left : panels * 16);
+        }
     }
 }
 

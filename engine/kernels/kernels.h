@@ -192,6 +192,8 @@ typedef struct {
     size_t                ldr;
     float                 residual_scale;      /* its zero point is in bias */
     infer_bytes_t         bytes;
+    int                   bounded;      /* all |scale| <= 2^-2 and |bias| <=
+                                           2^28: no number reaches 2^30 */
     void                 *c;
     size_t                ldc;          /* elements */
 } infer_end_t;

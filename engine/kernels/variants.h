@@ -39,4 +39,20 @@
 #define PANELS_4(X, i)  PANELS_3(X, i) X(3, i)
 #define PANELS_8(X, i)  PANELS_4(X, i) X(4, i) X(5, i) X(6, i) X(7, i)
 
+/* Rows two at a time; an odd last one by itself. */
+#define PAIRS_1(X)   X(0, 0)
+#define PAIRS_2(X)   X(0, 1)
+#define PAIRS_3(X)   PAIRS_2(X) X(2, 2)
+#define PAIRS_4(X)   PAIRS_2(X) X(2, 3)
+#define PAIRS_5(X)   PAIRS_4(X) X(4, 4)
+#define PAIRS_6(X)   PAIRS_4(X) X(4, 5)
+#define PAIRS_7(X)   PAIRS_6(X) X(6, 6)
+#define PAIRS_8(X)   PAIRS_6(X) X(6, 7)
+#define PAIRS_9(X)   PAIRS_8(X) X(8, 8)
+#define PAIRS_10(X)  PAIRS_8(X) X(8, 9)
+#define PAIRS_11(X)  PAIRS_10(X) X(10, 10)
+#define PAIRS_12(X)  PAIRS_10(X) X(10, 11)
+#define PAIRS_13(X)  PAIRS_12(X) X(12, 12)
+#define PAIRS_14(X)  PAIRS_12(X) X(12, 13)
+
 #endif /* INFER_KERNELS_VARIANTS_H */

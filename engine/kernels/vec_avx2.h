@@ -260,6 +260,18 @@ vi_order(vi a)
              _mm256_permute2x128_si256(even, odd, 0x31));
 }
 
+#define vi_byte(a, k, b)  vi_add(b, vi_and(vi_shr(a, 8 * (k)), vi_set1(255)))
+
+static inline vi
+vi_turn(vi a)
+{
+    __m256i  order = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+
+    V_HALVES(vi, _mm256_shuffle_epi8(a.lo, order),
+             _mm256_shuffle_epi8(a.hi, order));
+}
+
 /* Exact: bytes 0 and 2, then 1 and 3, as words whose products fit. */
 static inline __m256i
 vi_dot_half(__m256i acc, __m256i x, __m256i w)

@@ -130,6 +130,14 @@ vi_store_n(void *p, vi a, size_t n)
     _mm512_mask_storeu_epi8(p, vi_mask(n), a);
 }
 
+/* Only here, for tiles of two panels. */
+static inline void
+vi_store_half(void *p, vi a, int high)
+{
+    _mm256_storeu_si256(p, high ? _mm512_extracti64x4_epi64(a, 1)
+                                : _mm512_castsi512_si256(a));
+}
+
 static inline vi
 vi_load_u8(const uint8_t *p, size_t n)
 {
@@ -168,6 +176,15 @@ vi_dot(vi acc, vi x, vi w)
     __asm__("vpdpbusd %2, %1, %0" : "+v" (acc) : "v" (x), "v" (w));
 
     return acc;
+}
+
+#define vi_byte(a, k, b)  vi_dot(b, a, vi_set1(1u << 8 * (k)))
+
+static inline vi
+vi_turn(vi a)
+{
+    return _mm512_shuffle_epi8(a, _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
 }
 
 

@@ -289,8 +289,17 @@ V_ARRAY(vi_pack32, int32_t, int16_t,
 V_ARRAY(vi_pack16, int16_t, uint8_t,
         V_CLAMP((at < half ? x : y)[lane / 2 + at % half], 0, UINT8_MAX))
 
-/* Lane 4 * i + k becomes lane 4 * k + i. */
+/* Lane 4 * i + k becomes lane 4 * k + i; the same of bytes in each 16. */
 V_OP1(vi_order, vi, vi, a.lane[i % 4 * 4 + i / 4])
+V_ARRAY(vi_turn_both, uint8_t, uint8_t, x[lane + at % 4 * 4 + at / 4])
+#define vi_turn(a)  vi_turn_both(a, a)
+
+/* Byte k of each lane of a, + b. */
+V_FUNCTION vi
+vi_byte(vi a, uint32_t k, vi b)
+{
+    V_LANES(vi, (a.lane[i] >> 8 * k & 255) + b.lane[i]);
+}
 
 
 /* ---- across lanes: the tree i and i + 8, i + 4, i + 2, i + 1 ---------- */

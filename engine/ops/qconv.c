@@ -161,6 +161,7 @@ qconv_run(const infer_call_t *call)
     }
 
     if (lines_of(&lines, call, &field)) {
+        lines.product.bounded = infer_qproduct_bounded(&lines.product);
         infer_lines_run(&lines.lines);
         return;
     }
@@ -260,6 +261,7 @@ product_of(const infer_field_t *f)
     p.x_scale = NULL;
     p.x_zero = NULL;
     p.x_step = 0;
+    p.bounded = 0;
 
     return p;
 }

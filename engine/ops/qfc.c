@@ -127,6 +127,7 @@ product_of(const infer_call_t *call)
     p.x_scale = scale != NULL ? scale->data : NULL;
     p.x_zero = scale != NULL ? operand(call, INFER_IN_X_ZERO)->data : NULL;
     p.x_step = scale != NULL && infer_numel(scale) > 1;
+    p.bounded = 0;
 
     return p;
 }

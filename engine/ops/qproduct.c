@@ -17,6 +17,10 @@
 /* Products in a sum that cannot overflow, bias aside: 2^31 / (255 * 128). */
 #define MAX_K          65793
 
+/* What makes numbers bounded: see infer_end_t. */
+#define MAX_SCALE      0x1p-2f
+#define MAX_BIAS       0x1p28f
+
 /* Of the weights that come next, so much is fetched before they do. */
 #define AHEAD_BYTES    STRETCH_BYTES
 
@@ -414,6 +418,7 @@ infer_qproduct_run(const infer_qproduct_t *p)
     split_rows(&s, p);
     split_tasks(&s);
     set_end(&s, p);
+    s.end.bounded = infer_qproduct_bounded(p);
 
     infer_parallel_for(p->call, run_task, &s,
                        p->groups * s.row_tasks * s.column_tasks);
@@ -441,11 +446,31 @@ infer_qproduct_rows(const infer_qproduct_t *p, const uint8_t *a, size_t lda,
 
     split_rows(&s, p);
     set_end(&s, p);
+    s.end.bounded = p->bounded;
 
     r.last = s.panels;
     s.block = rows;
 
     run_region(&s, &r);
+}
+
+
+int
+infer_qproduct_bounded(const infer_qproduct_t *p)
+{
+    float            scale[2] = { 0, 0 }, bias[2] = { 0, 0 };
+    size_t           n;
+    infer_qpacked_t  packed;
+
+    infer_qproduct_packed(&packed, p->call->packed, p->groups, p->n,
+                          infer_qproduct_k(p->k, p->run), 0);
+
+    n = p->groups * packed.vector;
+    p->call->kernels->integer->range_f32(packed.scale, n, scale);
+    p->call->kernels->integer->range_f32(packed.bias, n, bias);
+
+    return scale[0] >= -MAX_SCALE && scale[1] <= MAX_SCALE
+           && bias[0] >= -MAX_BIAS && bias[1] <= MAX_BIAS;
 }
 
 

@@ -49,6 +49,8 @@ typedef struct {
     const float                *x_scale;
     const uint8_t              *x_zero;
     size_t                      x_step;
+
+    int                         bounded;     /* see infer_qproduct_bounded */
 } infer_qproduct_t;
 
 
@@ -72,9 +74,12 @@ void infer_qproduct_packed(infer_qpacked_t *p, const void *packed,
 size_t infer_qproduct_scratch(const infer_qproduct_t *p);
 void infer_qproduct_run(const infer_qproduct_t *p);
 
+/* infer_end_t's word, from the packed constants. */
+int infer_qproduct_bounded(const infer_qproduct_t *p);
+
 /*
  * Rows row .. row + rows - 1 alone, of one group, which begin at a, on this
- * thread; numbers: so many bytes.
+ * thread, with p->bounded set; numbers: so many bytes.
  */
 size_t infer_qproduct_numbers(const infer_qproduct_t *p, size_t rows);
 void infer_qproduct_rows(const infer_qproduct_t *p, const uint8_t *a,

@@ -149,6 +149,7 @@ infer_end_init(infer_end_t *e, const infer_requantize_t *end, int direct,
     e->residual = r != NULL ? r->data : NULL;
     e->residual_scale = end->residual.scale;
     e->dtype = (infer_dtype_t) end->dtype;
+    e->bounded = 0;
 
     if (e->dtype != INFER_U8 && e->dtype != INFER_I8) {
         return;
