@@ -64,6 +64,10 @@ static infer_value_t *put_part(torch_eval_t *t, const torch_part_t *part,
     infer_value_t *y);
 static torch_value_t *construct(torch_eval_t *t,
     const torch_definition_t *class, const torch_args_t *args);
+static const torch_definition_t *find_new(const torch_eval_t *t,
+    const char *name);
+static torch_value_t *make_object(torch_eval_t *t,
+    const torch_definition_t *class);
 
 
 torch_value_t *
@@ -191,6 +195,12 @@ torch_call_named(torch_eval_t *t, const char *name, const torch_args_t *args)
         return d->node->kind == SYNTAX_FUNCTION
                ? call_function(t, d->file, d->node, args)
                : construct(t, d, args);
+    }
+
+    d = find_new(t, name);
+
+    if (d != NULL) {
+        return make_object(t, d);
     }
 
     return call_builtins(t, name, args);
@@ -511,7 +521,7 @@ put_part(torch_eval_t *t, const torch_part_t *part, infer_value_t *y)
 }
 
 
-/* An object of a class, or a NamedTuple, which is a tuple. */
+/* A NamedTuple, which is a tuple. */
 static torch_value_t *
 construct(torch_eval_t *t, const torch_definition_t *class,
     const torch_args_t *args)
@@ -519,17 +529,6 @@ construct(torch_eval_t *t, const torch_definition_t *class,
     size_t               n = 0;
     torch_value_t       *v, *field;
     const torch_node_t  *c;
-
-    if (torch_find_member(class->node, SYNTAX_FUNCTION, "__init__") != NULL) {
-        v = torch_new(t->g, TORCH_OBJECT);
-        if (v == NULL) {
-            return NULL;
-        }
-
-        v->object->class_name = class->name;
-
-        return torch_call_method(t, v, "__init__", args) != NULL ? v : NULL;
-    }
 
     v = torch_new(t->g, TORCH_TUPLE);
     if (v == NULL) {
@@ -556,6 +555,43 @@ construct(torch_eval_t *t, const torch_definition_t *class,
         if (torch_append(t->g, v, field) != 0) {
             return NULL;
         }
+    }
+
+    return v;
+}
+
+
+/* The class of "__torch__.Class.__new__"; NULL: it is none. */
+static const torch_definition_t *
+find_new(const torch_eval_t *t, const char *name)
+{
+    char                       class[1024];
+    size_t                     len = strlen(name);
+    const torch_definition_t  *d;
+
+    if (len < 8 || len >= sizeof(class)
+        || strcmp(name + len - 8, ".__new__") != 0)
+    {
+        return NULL;
+    }
+
+    snprintf(class, sizeof(class), "%.*s", (int) len - 8, name);
+    d = torch_find_definition(t, class);
+
+    return d != NULL && d->node->kind == SYNTAX_CLASS ? d : NULL;
+}
+
+
+/* Of no attributes: the code calls __init__() next. */
+static torch_value_t *
+make_object(torch_eval_t *t, const torch_definition_t *class)
+{
+    torch_value_t  *v;
+
+    v = torch_new(t->g, TORCH_OBJECT);
+
+    if (v != NULL) {
+        v->object->class_name = class->name;
     }
 
     return v;

@@ -16,6 +16,8 @@ static int run_statement(torch_frame_t *frame, const torch_node_t *n);
 static int run_if(torch_frame_t *frame, const torch_node_t *n);
 static int run_while(torch_frame_t *frame, const torch_node_t *n);
 static int run_for(torch_frame_t *frame, const torch_node_t *n);
+static int run_with(torch_frame_t *frame, const torch_node_t *n);
+static int check_context(torch_eval_t *t, const torch_value_t *v);
 static int assign(torch_frame_t *frame, const torch_node_t *target,
     torch_value_t *v);
 static int assign_item(torch_frame_t *frame, const torch_node_t *target,
@@ -104,6 +106,9 @@ run_statement(torch_frame_t *frame, const torch_node_t *n)
     case SYNTAX_FOR:
         return run_for(frame, n);
 
+    case SYNTAX_WITH:
+        return run_with(frame, n);
+
     default:
         return torch_fail(frame->t, "a statement that TorchScript does not "
                           "write");
@@ -187,6 +192,67 @@ run_for(torch_frame_t *frame, const torch_node_t *n)
     }
 
     return rc;
+}
+
+
+/* What contexts of torch do means nothing where nothing is trained. */
+static int
+run_with(torch_frame_t *frame, const torch_node_t *n)
+{
+    int             rc;
+    torch_args_t    args = { .n = 0 };
+    torch_value_t  *v, *entered;
+
+    v = torch_eval(frame, n->child[0]);
+
+    if (v == NULL || check_context(frame->t, v) != 0) {
+        return -1;
+    }
+
+    entered = torch_call_method(frame->t, v, "__enter__", &args);
+
+    if (entered == NULL
+        || (n->name != NULL && torch_set_attr(frame->t->g, &frame->names,
+                                              n->name, entered) != 0))
+    {
+        return -1;
+    }
+
+    rc = torch_run_block(frame, n->child[1]);
+
+    for (args.n = 0; rc >= 0 && args.n < 3; args.n++) {
+        args.value[args.n] = torch_new(frame->t->g, TORCH_NONE);
+        rc = args.value[args.n] != NULL ? rc : -1;
+    }
+
+    return rc >= 0 && torch_call_method(frame->t, v, "__exit__", &args)
+           != NULL ? rc : -1;
+}
+
+
+/* Numbers are computed as the code says, not in bfloat16. */
+static int
+check_context(torch_eval_t *t, const torch_value_t *v)
+{
+    const torch_value_t  *enabled, *device;
+
+    if (v->kind != TORCH_OBJECT || v->object->class_name == NULL) {
+        return torch_fail(t, "with a %s", torch_kind_name(v->kind));
+    }
+
+    enabled = torch_attr(v->object, "_enabled");
+    device = torch_attr(v->object, "device");
+
+    if (strstr(v->object->class_name, ".autocast") != NULL
+        && enabled != NULL && enabled->kind == TORCH_BOOL && enabled->i != 0
+        && (device == NULL || device->kind != TORCH_STRING
+            || strcmp(device->string.s, "cuda") != 0))
+    {
+        return torch_fail(t, "with %.100s is not supported: save the model "
+                          "without autocast", v->object->class_name);
+    }
+
+    return 0;
 }
 
 
