@@ -292,7 +292,7 @@ results(torch_eval_t *t, infer_value_t *const *y, int n)
 static torch_value_t *
 recurrent(torch_eval_t *t, torch_value_t *const *arg, int gates)
 {
-    int64_t         biases = 1, layers = 1, two = 0, first = 0, train = 0;
+    int64_t         biases = 1, layers = 1, two = 0, first = 0;
     double          dropout = 0;
     infer_value_t  *x, *y[3] = { NULL };
     torch_value_t  *const *hx = &arg[1];
@@ -322,7 +322,8 @@ recurrent(torch_eval_t *t, torch_value_t *const *arg, int gates)
 
     if (aten_int(t, arg[3], &biases) != 0 || aten_int(t, arg[4], &layers) != 0
         || aten_double(t, arg[5], &dropout) != 0
-        || aten_int(t, arg[6], &train) != 0 || aten_int(t, arg[7], &two) != 0
+        || (dropout != 0 && torch_check_training(t, arg[6]) != 0)
+        || aten_int(t, arg[7], &two) != 0
         || aten_int(t, arg[8], &first) != 0)
     {
         return NULL;
@@ -331,12 +332,6 @@ recurrent(torch_eval_t *t, torch_value_t *const *arg, int gates)
     x = x->rank == 3 && !first ? aten_swap(t, x, 0, 1) : x;
 
     if (x == NULL) {
-        return NULL;
-    }
-
-    if (train && dropout != 0) {
-        torch_fail(t, "the model was traced in training mode: call "
-                   "model.eval() before torch.jit.trace");
         return NULL;
     }
 

@@ -55,6 +55,60 @@ rounded(torch_eval_t *t, torch_value_t *const *arg, infer_unary_kind_t kind)
 
 ATEN_KIND(floor_, rounded, INFER_FLOOR)
 ATEN_KIND(ceil_, rounded, INFER_CEIL)
+ATEN_KIND(round_, rounded, INFER_ROUND)
+
+
+/*
+ * Sine and cosine of constants, of which places in a sequence are made; the
+ * engine has no operator for them.
+ */
+static torch_value_t *
+wave(torch_eval_t *t, torch_value_t *const *arg, double (*f)(double))
+{
+    double         *y;
+    int64_t         dim[INFER_MAX_RANK];
+    infer_dim_t     n;
+    infer_dtype_t   dtype;
+    infer_value_t  *x;
+
+    x = aten_float(t, arg[0]);
+    dtype = x != NULL ? x->dtype : INFER_F32;
+    x = aten_cast(t, x, INFER_F64);
+
+    if (x == NULL) {
+        return NULL;
+    }
+
+    if (x->data == NULL || x->varied[0] != NULL
+        || infer_value_numel(x, &n) != 0 || n.batch != 0)
+    {
+        torch_fail(t, "sines and cosines are only supported of what does not "
+                   "depend on the input");
+        return NULL;
+    }
+
+    y = infer_graph_alloc(t->g, (size_t) n.base * sizeof(*y) + 1);
+    if (y == NULL) {
+        return NULL;
+    }
+
+    memcpy(y, x->data, (size_t) n.base * sizeof(*y));
+
+    for (int64_t i = 0; i < n.base; i++) {
+        y[i] = f(y[i]);
+    }
+
+    for (int i = 0; i < x->rank; i++) {
+        dim[i] = x->dim[i].base;
+    }
+
+    return aten_new(t, aten_cast(t, infer_graph_constant(t->g, NULL, INFER_F64,
+                                                         x->rank, dim, y),
+                                 dtype));
+}
+
+ATEN_KIND(sin_, wave, sin)
+ATEN_KIND(cos_, wave, cos)
 
 
 static torch_value_t *
@@ -425,6 +479,9 @@ const torch_builtin_t  torch_builtins_unary[] = {
     { "torch.abs", "self", abs_ },
     { "torch.floor", "self", floor_ },
     { "torch.ceil", "self", ceil_ },
+    { "torch.round", "self", round_ },
+    { "torch.sin", "self", sin_ },
+    { "torch.cos", "self", cos_ },
     { "torch.logical_not", "self", logical_not },
     { "torch.bitwise_not", "self", bitwise_not },
     { NULL, NULL, NULL }

@@ -113,8 +113,11 @@ call_function(torch_eval_t *t, const char *file, const torch_node_t *f,
     }
 
     t->calls++;
-    t->file = file;
-    t->line = f->line;
+
+    if (t->within == 0) {
+        t->file = file;
+        t->line = f->line;
+    }
 
     rc = bind(&frame, f, args);
     rc = rc == 0 ? torch_run_block(&frame, f->child[f->n - 1]) : rc;
@@ -214,6 +217,7 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
     int                     known = 0;
     const char             *file;
     torch_value_t          *v;
+    const torch_node_t     *f;
     const torch_builtin_t  *b;
 
     if (check_fresh(t, args->value, args->n) != 0) {
@@ -244,6 +248,16 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
             return i < N_LANGUAGE + N_QUANTIZED ? v
                    : aten_quantized_result(t, name, args, v);
         }
+    }
+
+    f = torch_find_composed(t, name);
+
+    if (f != NULL) {
+        t->within++;
+        v = call_function(t, t->file, f, args);
+        t->within--;
+
+        return v != NULL && count(t, name) == 0 ? v : NULL;
     }
 
     if (name[strlen(name) - 1] == '_' && args->n > 0

@@ -622,6 +622,41 @@ raise(torch_eval_t *t, torch_value_t *const *arg)
 }
 
 
+/* For operators that are made of others. */
+static torch_value_t *
+refuse(torch_eval_t *t, torch_value_t *const *arg)
+{
+    if (arg[0] == NULL || arg[0]->kind != TORCH_STRING) {
+        return TORCH_DECLINE;
+    }
+
+    torch_fail(t, "%s", arg[0]->string.s);
+    return NULL;
+}
+
+
+static torch_value_t *
+refuse_random(torch_eval_t *t, torch_value_t *const *arg)
+{
+    (void) arg;
+
+    torch_fail(t, "random numbers are not supported: outputs must follow from "
+               "inputs");
+    return NULL;
+}
+
+
+static torch_value_t *
+refuse_nested(torch_eval_t *t, torch_value_t *const *arg)
+{
+    (void) arg;
+
+    torch_fail(t, "nested tensors are not supported: make the "
+               "torch.nn.TransformerEncoder with enable_nested_tensor=False");
+    return NULL;
+}
+
+
 static torch_value_t *
 refuse_mkldnn(torch_eval_t *t, torch_value_t *const *arg)
 {
@@ -632,6 +667,10 @@ refuse_mkldnn(torch_eval_t *t, torch_value_t *const *arg)
     return NULL;
 }
 
+
+/* What some or other of these are given; it does not matter. */
+#define RANDOM  "0 1 2 3 4 dtype layout device pin_memory memory_format "   \
+                "generator out"
 
 const torch_builtin_t  torch_builtins_core[] = {
     { "ops.prim.RaiseException", "message class", raise },
@@ -672,6 +711,21 @@ const torch_builtin_t  torch_builtins_core[] = {
     { "torch.warn", "message stacklevel", nothing },
     { "ops.prim.Print", "1 2 3 4 5 6 7 8 9", nothing },
     { "print", "1 2 3 4 5 6 7 8 9", nothing },
+    { "torch._refuse", "message", refuse },
+    { "torch.rand", RANDOM, refuse_random },
+    { "torch.randn", RANDOM, refuse_random },
+    { "torch.rand_like", RANDOM, refuse_random },
+    { "torch.randn_like", RANDOM, refuse_random },
+    { "torch.randint", RANDOM, refuse_random },
+    { "torch.randperm", RANDOM, refuse_random },
+    { "torch.normal", RANDOM, refuse_random },
+    { "torch.normal_", RANDOM, refuse_random },
+    { "torch.uniform_", RANDOM, refuse_random },
+    { "torch.bernoulli", RANDOM, refuse_random },
+    { "torch.bernoulli_", RANDOM, refuse_random },
+    { "torch.multinomial", RANDOM, refuse_random },
+    { "torch._nested_tensor_from_mask", "self mask mask_check",
+      refuse_nested },
     { "torch.to_mkldnn", "self dtype", refuse_mkldnn },
     { "ops.prim.ConstantMKLDNNTensor", "", refuse_mkldnn },
     { NULL, NULL, NULL }

@@ -45,6 +45,15 @@ static int is_global(const char *name);
 
 /* ---- statements ------------------------------------------------------- */
 
+static void
+at_line(torch_eval_t *t, const torch_node_t *n)
+{
+    if (t->within == 0) {
+        t->line = n->line;
+    }
+}
+
+
 int
 torch_run_block(torch_frame_t *frame, const torch_node_t *block)
 {
@@ -55,7 +64,7 @@ torch_run_block(torch_frame_t *frame, const torch_node_t *block)
     }
 
     for (size_t i = 0; i < block->n && rc == 0; i++) {
-        frame->t->line = block->child[i]->line;
+        at_line(frame->t, block->child[i]);
         rc = run_statement(frame, block->child[i]);
     }
 
@@ -148,7 +157,7 @@ run_while(torch_frame_t *frame, const torch_node_t *n)
             return torch_fail(frame->t, "the code runs for too long");
         }
 
-        frame->t->line = n->line;
+        at_line(frame->t, n);
         v = torch_eval(frame, n->child[0]);
         truth = v != NULL ? torch_truth(frame->t, v) : -1;
 

@@ -46,7 +46,9 @@ typedef struct {
     int                  calls;
     int                  nested;
     int                  within;      /* an operator that is made of others,
-                                         which are not counted */
+                                         which are not counted, and whose
+                                         place is theirs */
+    torch_node_t       **composed;    /* composed.c, once it is parsed */
     unsigned char        integers[TORCH_MAX_ARGS];  /* inputs that are */
     int                  recast;      /* it failed for want of one of them */
     int                  trained;     /* a module was saved in training mode */
@@ -156,6 +158,9 @@ torch_value_t *torch_call_method(torch_eval_t *t, torch_value_t *object,
 /* Calls a function or class of the archive, or a builtin. */
 torch_value_t *torch_call_named(torch_eval_t *t, const char *name,
     const torch_args_t *args);
+
+/* The function that makes an operator, "torch.topk", of others; or NULL. */
+const torch_node_t *torch_find_composed(torch_eval_t *t, const char *name);
 
 /* Runs statements: 0, 1 after a return, or -1. */
 int torch_run_block(torch_frame_t *frame, const torch_node_t *block);
