@@ -45,7 +45,9 @@ resize(torch_eval_t *t, const torch_value_t *input, int n,
     memset(&p, 0, sizeof(p));
     p.resize.mode = mode;
     p.resize.coord = coord;
-    p.resize.nearest = INFER_NEAREST_FLOOR;
+    p.resize.nearest = coord == INFER_COORD_ASYMMETRIC
+                       ? INFER_NEAREST_FLOOR
+                       : INFER_NEAREST_ROUND_PREFER_CEIL;
     p.resize.cubic_a = -0.75f;
     memcpy(p.resize.out, x->dim, sizeof(x->dim));
 
@@ -86,20 +88,38 @@ resize(torch_eval_t *t, const torch_value_t *input, int n,
 
 /* arg: self, output_size, scale_factors; or a scale for each dimension */
 static torch_value_t *
-nearest(torch_eval_t *t, torch_value_t *const *arg, int n)
+nearest_of(torch_eval_t *t, torch_value_t *const *arg, int n,
+    infer_resize_coord_t coord)
 {
     torch_value_t *const  scale[] = {
         arg[2], n > 1 && !aten_is_none(arg[3]) ? arg[3] : arg[2],
         n > 2 && !aten_is_none(arg[4]) ? arg[4] : arg[2]
     };
 
-    return resize(t, arg[0], n, arg[1], scale, INFER_RESIZE_NEAREST,
-                  INFER_COORD_ASYMMETRIC);
+    return resize(t, arg[0], n, arg[1], scale, INFER_RESIZE_NEAREST, coord);
+}
+
+
+static torch_value_t *
+nearest(torch_eval_t *t, torch_value_t *const *arg, int n)
+{
+    return nearest_of(t, arg, n, INFER_COORD_ASYMMETRIC);
 }
 
 ATEN_KIND(nearest1d, nearest, 1)
 ATEN_KIND(nearest2d, nearest, 2)
 ATEN_KIND(nearest3d, nearest, 3)
+
+
+static torch_value_t *
+nearest_exact(torch_eval_t *t, torch_value_t *const *arg, int n)
+{
+    return nearest_of(t, arg, n, INFER_COORD_HALF_PIXEL);
+}
+
+ATEN_KIND(nearest_exact1d, nearest_exact, 1)
+ATEN_KIND(nearest_exact2d, nearest_exact, 2)
+ATEN_KIND(nearest_exact3d, nearest_exact, 3)
 
 
 /* arg: self, output_size, align_corners, scales as above */
@@ -145,6 +165,9 @@ const torch_builtin_t  torch_builtins_resize[] = {
     { "torch.upsample_nearest1d", NEAREST, nearest1d },
     { "torch.upsample_nearest2d", NEAREST, nearest2d },
     { "torch.upsample_nearest3d", NEAREST, nearest3d },
+    { "torch._upsample_nearest_exact1d", NEAREST, nearest_exact1d },
+    { "torch._upsample_nearest_exact2d", NEAREST, nearest_exact2d },
+    { "torch._upsample_nearest_exact3d", NEAREST, nearest_exact3d },
     { "torch.upsample_linear1d", LINEAR, linear1d },
     { "torch.upsample_bilinear2d", LINEAR, bilinear2d },
     { "torch.upsample_trilinear3d", LINEAR, trilinear3d },

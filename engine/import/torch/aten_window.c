@@ -179,17 +179,16 @@ convolution(torch_eval_t *t, torch_value_t *const *arg)
     torch_value_t *const  plain[] = {
         arg[0], arg[1], arg[2], arg[3], arg[4], arg[5], arg[8]
     };
+    torch_value_t *const  other[] = {
+        arg[0], arg[1], arg[2], arg[3], arg[4], arg[5], arg[7], arg[8]
+    };
 
     if (aten_int(t, arg[6], &transposed) != 0) {
         return NULL;
     }
 
-    if (transposed) {
-        torch_fail(t, "a transposed convolution is not supported");
-        return NULL;
-    }
-
-    return conv(t, plain);
+    return !transposed ? conv(t, plain)
+           : aten_new(t, aten_call(t, "torch._conv_transposed", other, 8));
 }
 
 

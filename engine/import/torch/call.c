@@ -55,6 +55,7 @@ static torch_value_t *call_builtins(torch_eval_t *t, const char *name,
 static int count(torch_eval_t *t, const char *name);
 static torch_value_t *call_in_place(torch_eval_t *t, const char *name,
     const torch_args_t *args);
+static int is_in_place(const char *name);
 static int check_fresh(torch_eval_t *t, torch_value_t *const *v, size_t n);
 static void fail_arguments(torch_eval_t *t, const char *name,
     const torch_args_t *args);
@@ -260,7 +261,7 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
         return v != NULL && count(t, name) == 0 ? v : NULL;
     }
 
-    if (name[strlen(name) - 1] == '_' && args->n > 0
+    if (is_in_place(name) && args->n > 0
         && args->value[0]->kind == TORCH_TENSOR)
     {
         return call_in_place(t, name, args);
@@ -273,6 +274,16 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
     }
 
     return NULL;
+}
+
+
+/* "torch.relu_", but not "torch.__and__" */
+static int
+is_in_place(const char *name)
+{
+    size_t  len = strlen(name);
+
+    return len > 2 && name[len - 1] == '_' && name[len - 2] != '_';
 }
 
 

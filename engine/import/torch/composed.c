@@ -165,9 +165,7 @@ static const char  order[] =
     "  if torch.gt(k, 64):\n"
     "    torch._refuse(\"to sort more than 64 elements, or to take the top of"
     " more, is not supported\")\n"
-    "  shape = annotate(List[int], [])\n"
-    "  for i in range(torch.dim(self)):\n"
-    "    torch.append(shape, 1)\n"
+    "  shape = torch.mul([1], torch.dim(self))\n"
     "  shape[dim] = n\n"
     "  place = torch.view(torch.arange(n), shape)\n"
     "  values = annotate(List[Tensor], [])\n"
@@ -206,11 +204,12 @@ static const char  order[] =
 
     "def logsumexp(self, dim, keepdim=False):\n"
     "  m = torch.amax(self, dim, True)\n"
-    "  s = torch.sum(torch.exp(torch.sub(self, m)), dim, keepdim)\n"
+    "  s = torch.sum(torch.exp(torch.sub(self, m)), dim=dim,\n"
+    "    keepdim=keepdim)\n"
     "  return torch.add(torch.log(s), torch.amax(self, dim, keepdim))\n"
 
     "def count_nonzero(self, dim=None):\n"
-    "  return torch.sum(torch.ne(self, 0), dim)\n"
+    "  return torch.sum(torch.ne(self, 0), dim=dim)\n"
 
     "def linalg_norm(self, ord=None, dim=None, keepdim=False):\n"
     "  return torch.norm(self, torch._or(ord, 2), dim, keepdim)\n";
@@ -246,10 +245,10 @@ static const char  indices[] =
     "  n = torch.size(offsets, 0)\n"
     "  bags = annotate(List[Tensor], [])\n"
     "  for i in range(n):\n"
-    "    start = torch.Int(offsets[i])\n"
+    "    start = torch.Int(torch.select(offsets, 0, i))\n"
     "    end = torch.size(indices, 0)\n"
     "    if torch.lt(torch.add(i, 1), n):\n"
-    "      end = torch.Int(offsets[torch.add(i, 1)])\n"
+    "      end = torch.Int(torch.select(offsets, 0, torch.add(i, 1)))\n"
     "    x = torch.slice(indices, 0, start, end)\n"
     "    torch.append(bags, torch._bag(weight, x, mode, padding_idx))\n"
     "  if include_last_offset:\n"
@@ -324,9 +323,7 @@ static const char  shapes[] =
     "  if isinstance(source, int):\n"
     "    source = [source]\n"
     "    destination = [destination]\n"
-    "  order = annotate(List[int], [])\n"
-    "  for i in range(rank):\n"
-    "    torch.append(order, -1)\n"
+    "  order = torch.mul([-1], rank)\n"
     "  rest = range(rank)\n"
     "  for i in range(torch.len(source)):\n"
     "    s = torch.remainder(source[i], rank)\n"
@@ -367,9 +364,14 @@ static const char  shapes[] =
 
 static const char  copies[] =
     "def unsafe_chunk(self, chunks, dim=0):\n"
-    "  return torch.chunk(self, chunks, dim)\n"
+    "  return torch._copies(torch.chunk(self, chunks, dim))\n"
     "def unsafe_split(self, split_size, dim=0):\n"
-    "  return torch.split(self, split_size, dim)\n"
+    "  return torch._copies(torch.split(self, split_size, dim))\n"
+    "def _copies(views):\n"
+    "  copies = annotate(List[Tensor], [])\n"
+    "  for i in range(torch.len(views)):\n"
+    "    torch.append(copies, torch.clone(views[i]))\n"
+    "  return copies\n"
 
     "def tensor_split(self, sections, dim=0):\n"
     "  n = torch.size(self, dim)\n"
@@ -384,23 +386,18 @@ static const char  copies[] =
     "  return torch.split_with_sizes(self, sizes, dim)\n"
 
     "def hstack(tensors):\n"
-    "  return torch.cat(tensors, ops.prim.min(torch.dim(tensors[0]), 2))\n"
+    "  d = torch.sub(torch.dim(tensors[0]), 1)\n"
+    "  return torch.cat(tensors, ops.prim.min(d, 1))\n"
     "def vstack(tensors):\n"
     "  return torch.cat(tensors, 0)\n"
 
     "def tile(self, dims):\n"
-    "  n = torch.sub(torch.dim(self), torch.len(dims))\n"
-    "  times = annotate(List[int], [])\n"
-    "  for i in range(n):\n"
-    "    torch.append(times, 1)\n"
-    "  torch.extend(times, dims)\n"
-    "  return torch.repeat(self, times)\n"
+    "  n = ops.prim.max(torch.sub(torch.dim(self), torch.len(dims)), 0)\n"
+    "  return torch.repeat(self, torch.add(torch.mul([1], n), dims))\n"
 
     "def repeat_interleave(self, repeats, dim, output_size=None):\n"
     "  d = torch.remainder(dim, torch.dim(self))\n"
-    "  times = annotate(List[int], [])\n"
-    "  for i in range(torch.add(torch.dim(self), 1)):\n"
-    "    torch.append(times, 1)\n"
+    "  times = torch.mul([1], torch.add(torch.dim(self), 1))\n"
     "  e = torch.add(d, 1)\n"
     "  times[e] = repeats\n"
     "  x = torch.repeat(torch.unsqueeze(self, e), times)\n"
@@ -417,9 +414,7 @@ static const char  copies[] =
     "    torch.append(sizes, torch.numel(tensors[i]))\n"
     "  grids = annotate(List[Tensor], [])\n"
     "  for i in range(torch.len(tensors)):\n"
-    "    shape = annotate(List[int], [])\n"
-    "    for j in range(torch.len(tensors)):\n"
-    "      torch.append(shape, 1)\n"
+    "    shape = torch.mul([1], torch.len(tensors))\n"
     "    shape[i] = sizes[i]\n"
     "    grid = torch.expand(torch.view(tensors[i], shape), sizes)\n"
     "    if torch.eq(indexing, \"xy\"):\n"
@@ -439,6 +434,110 @@ static const char  copies[] =
     "    float(ops.prim.max(torch.sub(steps, 1), 1)))\n"
     "  x = torch.mul(torch.arange(steps, dtype=7), step)\n"
     "  return torch.to(torch.add(x, start), torch._or(dtype, 6))\n";
+
+
+/* ---- transposed convolutions ------------------------------------------ */
+
+/*
+ * With a stride of s, output q * s + r is the sum over j of weight s * j + r
+ * times input q - j: a convolution for each r from 0 to s - 1, of every s-th
+ * weight in reverse.  All of them are one, with s outputs (s * s in two
+ * dimensions) for each, which then are put in order.  What padding leaves out
+ * is cut off.
+ */
+static const char  transposed[] =
+    "def conv_transpose1d(input, weight, bias=None, stride=1, padding=0,\n"
+    "    output_padding=0, groups=1, dilation=1):\n"
+    "  return torch._conv_transposed(input, weight, bias, stride, padding,\n"
+    "    dilation, output_padding, groups)\n"
+    "def conv_transpose2d(input, weight, bias=None, stride=1, padding=0,\n"
+    "    output_padding=0, groups=1, dilation=1):\n"
+    "  return torch._conv_transposed(input, weight, bias, stride, padding,\n"
+    "    dilation, output_padding, groups)\n"
+
+    "def _conv_transposed(input, weight, bias, stride, padding, dilation,\n"
+    "    output_padding, groups):\n"
+    "  n = torch.sub(torch.dim(input), 2)\n"
+    "  if torch.gt(n, 2):\n"
+    "    torch._refuse(\"a transposed convolution in three dimensions is not"
+    " supported\")\n"
+    "  s = torch._each(stride, n)\n"
+    "  p = torch._each(padding, n)\n"
+    "  o = torch._each(output_padding, n)\n"
+    "  w = weight\n"
+    "  size = annotate(List[int], [])\n"
+    "  taps = annotate(List[int], [])\n"
+    "  for i in range(n):\n"
+    "    w = torch._spread(w, torch.add(i, 2), torch._each(dilation, n)[i])\n"
+    "    k = torch.size(w, torch.add(i, 2))\n"
+    "    x = torch.sub(torch.size(input, torch.add(i, 2)), 1)\n"
+    "    x = torch.add(torch.mul(x, s[i]), torch.add(k, o[i]))\n"
+    "    torch.append(size, torch.sub(x, torch.mul(p[i], 2)))\n"
+    "    need = torch.add(k, ops.prim.max(torch.sub(o[i], p[i]), 0))\n"
+    "    need = torch.floordiv(torch.add(need, torch.sub(s[i], 1)), s[i])\n"
+    "    torch.append(taps, need)\n"
+    "    need = torch.sub(torch.mul(need, s[i]), k)\n"
+    "    w = torch._pad_behind(w, torch.add(i, 2), need)\n"
+    "  y = torch._conv_phases(input, w, bias, s, taps, groups)\n"
+    "  for i in range(n):\n"
+    "    y = torch.narrow(y, torch.add(i, 2), p[i], size[i])\n"
+    "  return y\n"
+
+    "def _conv_phases(input, weight, bias, s, taps, groups):\n"
+    "  c, k, = torch.slice(torch.size(weight), 0, 2)\n"
+    "  c = torch.floordiv(c, groups)\n"
+    "  b = torch.size(input, 0)\n"
+    "  outputs = torch.mul(groups, k)\n"
+    "  if torch.eq(torch.len(s), 1):\n"
+    "    w = torch.view(weight, [groups, c, k, taps[0], s[0]])\n"
+    "    w = torch.permute(torch.flip(w, [3]), [0, 2, 4, 1, 3])\n"
+    "    w = torch.reshape(w, [-1, c, taps[0]])\n"
+    "    y = torch.conv1d(input, w, torch._repeated(bias, s[0]), 1,\n"
+    "      torch.sub(taps[0], 1), 1, groups)\n"
+    "    y = torch.view(y, [b, outputs, s[0], torch.size(y, 2)])\n"
+    "    y = torch.flatten(torch.transpose(y, 2, 3), 2)\n"
+    "  else:\n"
+    "    w = torch.view(weight, [groups, c, k, taps[0], s[0], taps[1], s[1]])\n"
+    "    w = torch.permute(torch.flip(w, [3, 5]), [0, 2, 4, 6, 1, 3, 5])\n"
+    "    w = torch.reshape(w, [-1, c, taps[0], taps[1]])\n"
+    "    y = torch.conv2d(input, w,\n"
+    "      torch._repeated(bias, torch.mul(s[0], s[1])), 1,\n"
+    "      [torch.sub(taps[0], 1), torch.sub(taps[1], 1)], 1, groups)\n"
+    "    y = torch.view(y, [b, outputs, s[0], s[1], torch.size(y, 2),\n"
+    "      torch.size(y, 3)])\n"
+    "    y = torch.permute(y, [0, 1, 4, 2, 5, 3])\n"
+    "    y = torch.flatten(torch.flatten(y, 4), 2, 3)\n"
+    "  return y\n"
+
+    "def _each(value, n):\n"
+    "  if isinstance(value, int):\n"
+    "    y = torch.mul([value], n)\n"
+    "  else:\n"
+    "    y = value\n"
+    "    if torch.eq(torch.len(value), 1):\n"
+    "      y = torch.mul(value, n)\n"
+    "  return y\n"
+
+    "def _repeated(bias, times):\n"
+    "  y = bias\n"
+    "  if torch.__isnot__(bias, None):\n"
+    "    y = torch.repeat_interleave(bias, times, 0)\n"
+    "  return y\n"
+
+    "def _pad_behind(self, dim, count):\n"
+    "  pads = torch.mul([0, 0], torch.sub(torch.dim(self), dim))\n"
+    "  pads[-1] = count\n"
+    "  return torch.pad(self, pads)\n"
+
+    "def _spread(self, dim, dilation):\n"
+    "  y = self\n"
+    "  if torch.gt(dilation, 1):\n"
+    "    e = torch.add(dim, 1)\n"
+    "    k = torch.mul(torch.sub(torch.size(self, dim), 1), dilation)\n"
+    "    y = torch._pad_behind(torch.unsqueeze(self, e), e,\n"
+    "      torch.sub(dilation, 1))\n"
+    "    y = torch.narrow(torch.flatten(y, dim, e), dim, 0, torch.add(k, 1))\n"
+    "  return y\n";
 
 
 /* ---- cells of recurrent networks, and others --------------------------- */
@@ -486,7 +585,8 @@ static const char  others[] =
 
 
 static const char *const  texts[] = {
-    activations, functions, pairs, order, indices, shapes, copies, others
+    activations, functions, pairs, order, indices, shapes, copies, transposed,
+    others
 };
 
 
