@@ -28,7 +28,7 @@ element(const torch_value_t *v, size_t i)
 static torch_value_t *
 resize(torch_eval_t *t, const torch_value_t *input, int n,
     const torch_value_t *sizes, torch_value_t *const *scale,
-    infer_resize_mode_t mode, infer_resize_coord_t coord)
+    infer_resize_mode_t mode, infer_resize_coord_t coord, int antialias)
 {
     int             k;
     double          given;
@@ -48,7 +48,8 @@ resize(torch_eval_t *t, const torch_value_t *input, int n,
     p.resize.nearest = coord == INFER_COORD_ASYMMETRIC
                        ? INFER_NEAREST_FLOOR
                        : INFER_NEAREST_ROUND_PREFER_CEIL;
-    p.resize.cubic_a = -0.75f;
+    p.resize.antialias = p.resize.exclude_outside = antialias;
+    p.resize.cubic_a = antialias ? -0.5f : -0.75f;
     memcpy(p.resize.out, x->dim, sizeof(x->dim));
 
     for (int i = 0; i < INFER_MAX_RANK; i++) {
@@ -96,7 +97,8 @@ nearest_of(torch_eval_t *t, torch_value_t *const *arg, int n,
         n > 2 && !aten_is_none(arg[4]) ? arg[4] : arg[2]
     };
 
-    return resize(t, arg[0], n, arg[1], scale, INFER_RESIZE_NEAREST, coord);
+    return resize(t, arg[0], n, arg[1], scale, INFER_RESIZE_NEAREST,
+                  coord, 0);
 }
 
 
@@ -125,7 +127,7 @@ ATEN_KIND(nearest_exact3d, nearest_exact, 3)
 /* arg: self, output_size, align_corners, scales as above */
 static torch_value_t *
 interpolate(torch_eval_t *t, torch_value_t *const *arg, int n,
-    infer_resize_mode_t mode)
+    infer_resize_mode_t mode, int antialias)
 {
     int64_t               align = 0;
     torch_value_t *const  scale[] = {
@@ -136,14 +138,14 @@ interpolate(torch_eval_t *t, torch_value_t *const *arg, int n,
     return aten_int(t, arg[2], &align) != 0 ? NULL
            : resize(t, arg[0], n, arg[1], scale, mode,
                     align ? INFER_COORD_ALIGN_CORNERS
-                          : INFER_COORD_HALF_PIXEL);
+                          : INFER_COORD_HALF_PIXEL, antialias);
 }
 
 
 static torch_value_t *
 linear(torch_eval_t *t, torch_value_t *const *arg, int n)
 {
-    return interpolate(t, arg, n, INFER_RESIZE_LINEAR);
+    return interpolate(t, arg, n, INFER_RESIZE_LINEAR, 0);
 }
 
 ATEN_KIND(linear1d, linear, 1)
@@ -152,9 +154,19 @@ ATEN_KIND(trilinear3d, linear, 3)
 
 
 static torch_value_t *
-bicubic2d(torch_eval_t *t, torch_value_t *const *arg)
+cubic(torch_eval_t *t, torch_value_t *const *arg, int antialias)
 {
-    return interpolate(t, arg, 2, INFER_RESIZE_CUBIC);
+    return interpolate(t, arg, 2, INFER_RESIZE_CUBIC, antialias);
+}
+
+ATEN_KIND(bicubic2d, cubic, 0)
+ATEN_KIND(bicubic2d_aa, cubic, 1)
+
+
+static torch_value_t *
+bilinear2d_aa(torch_eval_t *t, torch_value_t *const *arg)
+{
+    return interpolate(t, arg, 2, INFER_RESIZE_LINEAR, 1);
 }
 
 
@@ -172,5 +184,7 @@ const torch_builtin_t  torch_builtins_resize[] = {
     { "torch.upsample_bilinear2d", LINEAR, bilinear2d },
     { "torch.upsample_trilinear3d", LINEAR, trilinear3d },
     { "torch.upsample_bicubic2d", LINEAR, bicubic2d },
+    { "torch._upsample_bilinear2d_aa", LINEAR, bilinear2d_aa },
+    { "torch._upsample_bicubic2d_aa", LINEAR, bicubic2d_aa },
     { NULL, NULL, NULL }
 };

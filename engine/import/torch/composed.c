@@ -238,7 +238,7 @@ static const char  indices[] =
 
     "def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False,\n"
     "    mode=0, sparse=False, per_sample_weights=None,\n"
-    "    include_last_offset=False, padding_idx=-1):\n"
+    "    include_last_offset=False, padding_idx=None):\n"
     "  if torch.__isnot__(per_sample_weights, None):\n"
     "    torch._refuse(\"torch.embedding_bag with weights is not"
     " supported\")\n"
@@ -250,7 +250,8 @@ static const char  indices[] =
     "    if torch.lt(torch.add(i, 1), n):\n"
     "      end = torch.Int(torch.select(offsets, 0, torch.add(i, 1)))\n"
     "    x = torch.slice(indices, 0, start, end)\n"
-    "    torch.append(bags, torch._bag(weight, x, mode, padding_idx))\n"
+    "    torch.append(bags, torch._bag(weight, x, mode,\n"
+    "      torch._or(padding_idx, -1)))\n"
     "  if include_last_offset:\n"
     "    last = torch.pop(bags)\n"
     "  return (torch.stack(bags), None, None, None)\n"
