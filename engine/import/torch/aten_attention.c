@@ -25,20 +25,10 @@ typedef struct {
 static infer_value_t *
 additive(torch_eval_t *t, infer_value_t *mask, int hidden)
 {
-    infer_param_t   p;
-    infer_value_t  *in[3];
-
-    if (mask == NULL || mask->dtype != INFER_BOOL) {
-        return mask;
-    }
-
-    memset(&p, 0, sizeof(p));
-    in[0] = mask;
-    in[1] = infer_graph_scalar(t->g, hidden ? -INFINITY : 0);
-    in[2] = infer_graph_scalar(t->g, hidden ? 0 : -INFINITY);
-
-    return in[1] != NULL && in[2] != NULL
-           ? aten_emit(t, INFER_OP_WHERE, &p, in, 3) : NULL;
+    return mask == NULL || mask->dtype != INFER_BOOL ? mask
+           : aten_where(t, mask,
+                        infer_graph_scalar(t->g, hidden ? -INFINITY : 0),
+                        infer_graph_scalar(t->g, hidden ? 0 : -INFINITY));
 }
 
 

@@ -278,8 +278,8 @@ softmax_kind(torch_eval_t *t, torch_value_t *const *arg, int log)
     return aten_new(t, aten_softmax(t, aten_cast(t, x, dtype), axis, log));
 }
 
-ATEN_KIND(softmax, softmax_kind, 0)
-ATEN_KIND(log_softmax, softmax_kind, 1)
+TORCH_KIND(softmax, softmax_kind, 0)
+TORCH_KIND(log_softmax, softmax_kind, 1)
 
 
 /* x divided by its norm is composed; this is for torch.norm and others. */

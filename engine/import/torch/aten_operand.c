@@ -547,6 +547,23 @@ aten_concat(torch_eval_t *t, infer_value_t *const *in, int n, int axis)
 
 
 infer_value_t *
+aten_where(torch_eval_t *t, infer_value_t *mask, infer_value_t *a,
+    infer_value_t *b)
+{
+    infer_param_t   p;
+    infer_value_t  *in[3] = { mask, a, b };
+
+    if (mask == NULL || a == NULL || b == NULL) {
+        return NULL;
+    }
+
+    memset(&p, 0, sizeof(p));
+
+    return aten_emit(t, INFER_OP_WHERE, &p, in, 3);
+}
+
+
+infer_value_t *
 aten_call(torch_eval_t *t, const char *name, torch_value_t *const *value,
     size_t n)
 {

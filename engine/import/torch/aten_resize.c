@@ -108,9 +108,9 @@ nearest(torch_eval_t *t, torch_value_t *const *arg, int n)
     return nearest_of(t, arg, n, INFER_COORD_ASYMMETRIC);
 }
 
-ATEN_KIND(nearest1d, nearest, 1)
-ATEN_KIND(nearest2d, nearest, 2)
-ATEN_KIND(nearest3d, nearest, 3)
+TORCH_KIND(nearest1d, nearest, 1)
+TORCH_KIND(nearest2d, nearest, 2)
+TORCH_KIND(nearest3d, nearest, 3)
 
 
 static torch_value_t *
@@ -119,9 +119,9 @@ nearest_exact(torch_eval_t *t, torch_value_t *const *arg, int n)
     return nearest_of(t, arg, n, INFER_COORD_HALF_PIXEL);
 }
 
-ATEN_KIND(nearest_exact1d, nearest_exact, 1)
-ATEN_KIND(nearest_exact2d, nearest_exact, 2)
-ATEN_KIND(nearest_exact3d, nearest_exact, 3)
+TORCH_KIND(nearest_exact1d, nearest_exact, 1)
+TORCH_KIND(nearest_exact2d, nearest_exact, 2)
+TORCH_KIND(nearest_exact3d, nearest_exact, 3)
 
 
 /* arg: self, output_size, align_corners, scales as above */
@@ -148,9 +148,9 @@ linear(torch_eval_t *t, torch_value_t *const *arg, int n)
     return interpolate(t, arg, n, INFER_RESIZE_LINEAR, 0);
 }
 
-ATEN_KIND(linear1d, linear, 1)
-ATEN_KIND(bilinear2d, linear, 2)
-ATEN_KIND(trilinear3d, linear, 3)
+TORCH_KIND(linear1d, linear, 1)
+TORCH_KIND(bilinear2d, linear, 2)
+TORCH_KIND(trilinear3d, linear, 3)
 
 
 static torch_value_t *
@@ -159,8 +159,8 @@ cubic(torch_eval_t *t, torch_value_t *const *arg, int antialias)
     return interpolate(t, arg, 2, INFER_RESIZE_CUBIC, antialias);
 }
 
-ATEN_KIND(bicubic2d, cubic, 0)
-ATEN_KIND(bicubic2d_aa, cubic, 1)
+TORCH_KIND(bicubic2d, cubic, 0)
+TORCH_KIND(bicubic2d_aa, cubic, 1)
 
 
 static torch_value_t *

@@ -375,10 +375,10 @@ recurrent(torch_eval_t *t, torch_value_t *const *arg, cell_t cell)
     return y[0] != NULL ? results(t, y, is_lstm ? 3 : 2) : NULL;
 }
 
-ATEN_KIND(lstm, recurrent, CELL_LSTM)
-ATEN_KIND(gru, recurrent, CELL_GRU)
-ATEN_KIND(rnn_tanh, recurrent, CELL_TANH)
-ATEN_KIND(rnn_relu, recurrent, CELL_RELU)
+TORCH_KIND(lstm, recurrent, CELL_LSTM)
+TORCH_KIND(gru, recurrent, CELL_GRU)
+TORCH_KIND(rnn_tanh, recurrent, CELL_TANH)
+TORCH_KIND(rnn_relu, recurrent, CELL_RELU)
 
 
 #define PARAMETERS  "input hx params has_biases num_layers dropout train " \

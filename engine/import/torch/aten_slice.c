@@ -653,8 +653,8 @@ pad_by(torch_eval_t *t, torch_value_t *const *arg, infer_pad_mode_t mode)
     return pad_mode(t, arg, mode, NULL);
 }
 
-ATEN_KIND(pad_reflect, pad_by, INFER_PAD_REFLECT)
-ATEN_KIND(pad_edge, pad_by, INFER_PAD_EDGE)
+TORCH_KIND(pad_reflect, pad_by, INFER_PAD_REFLECT)
+TORCH_KIND(pad_edge, pad_by, INFER_PAD_EDGE)
 
 
 const torch_builtin_t  torch_builtins_slice[] = {

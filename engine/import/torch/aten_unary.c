@@ -18,15 +18,15 @@ unary(torch_eval_t *t, torch_value_t *const *arg, infer_unary_kind_t kind)
            : TORCH_DECLINE;
 }
 
-ATEN_KIND(sigmoid, unary, INFER_SIGMOID)
-ATEN_KIND(silu, unary, INFER_SILU)
-ATEN_KIND(hardswish, unary, INFER_HARDSWISH)
-ATEN_KIND(tanh_, unary, INFER_TANH)
-ATEN_KIND(erf_, unary, INFER_ERF)
-ATEN_KIND(exp_, unary, INFER_EXP)
-ATEN_KIND(log_, unary, INFER_LOG)
-ATEN_KIND(sqrt_, unary, INFER_SQRT)
-ATEN_KIND(reciprocal, unary, INFER_RECIPROCAL)
+TORCH_KIND(sigmoid, unary, INFER_SIGMOID)
+TORCH_KIND(silu, unary, INFER_SILU)
+TORCH_KIND(hardswish, unary, INFER_HARDSWISH)
+TORCH_KIND(tanh_, unary, INFER_TANH)
+TORCH_KIND(erf_, unary, INFER_ERF)
+TORCH_KIND(exp_, unary, INFER_EXP)
+TORCH_KIND(log_, unary, INFER_LOG)
+TORCH_KIND(sqrt_, unary, INFER_SQRT)
+TORCH_KIND(reciprocal, unary, INFER_RECIPROCAL)
 
 
 /* The same where an integer stays one. */
@@ -38,8 +38,8 @@ unary_any(torch_eval_t *t, torch_value_t *const *arg, infer_unary_kind_t kind)
            : TORCH_DECLINE;
 }
 
-ATEN_KIND(neg, unary_any, INFER_NEG)
-ATEN_KIND(abs_, unary_any, INFER_ABS)
+TORCH_KIND(neg, unary_any, INFER_NEG)
+TORCH_KIND(abs_, unary_any, INFER_ABS)
 
 
 static torch_value_t *
@@ -53,9 +53,9 @@ rounded(torch_eval_t *t, torch_value_t *const *arg, infer_unary_kind_t kind)
                                                 : arg[0];
 }
 
-ATEN_KIND(floor_, rounded, INFER_FLOOR)
-ATEN_KIND(ceil_, rounded, INFER_CEIL)
-ATEN_KIND(round_, rounded, INFER_ROUND)
+TORCH_KIND(floor_, rounded, INFER_FLOOR)
+TORCH_KIND(ceil_, rounded, INFER_CEIL)
+TORCH_KIND(round_, rounded, INFER_ROUND)
 
 
 /*
@@ -107,8 +107,8 @@ wave(torch_eval_t *t, torch_value_t *const *arg, double (*f)(double))
                                  dtype));
 }
 
-ATEN_KIND(sin_, wave, sin)
-ATEN_KIND(cos_, wave, cos)
+TORCH_KIND(sin_, wave, sin)
+TORCH_KIND(cos_, wave, cos)
 
 
 static torch_value_t *

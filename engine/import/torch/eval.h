@@ -98,6 +98,14 @@ typedef struct {
     torch_builtin_fn   fn;
 } torch_builtin_t;
 
+/* A builtin that is one of a family: family(t, arg, kind). */
+#define TORCH_KIND(fn, family, kind)                                         \
+    static torch_value_t *                                                   \
+    fn(torch_eval_t *t, torch_value_t *const *arg)                           \
+    {                                                                        \
+        return family(t, arg, kind);                                         \
+    }
+
 extern torch_value_t  torch_declined;
 
 #define TORCH_DECLINE  (&torch_declined)
