@@ -51,7 +51,8 @@ torch_truth(torch_eval_t *t, const torch_value_t *v)
     case TORCH_TENSOR:
         if (v->tensor->data == NULL) {
             return torch_fail(t, "a decision that depends on the data of a "
-                              "tensor is not supported");
+                              "tensor is not supported: compute both sides, "
+                              "and choose with torch.where");
         }
 
         number = torch_item(t, v);
@@ -72,7 +73,7 @@ torch_item(torch_eval_t *t, const torch_value_t *v)
 
     if (tensor->data == NULL) {
         torch_fail(t, "a number that depends on the data of a tensor is not "
-                   "supported");
+                   "supported: let it be a tensor");
         return NULL;
     }
 
