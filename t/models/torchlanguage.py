@@ -146,6 +146,64 @@ class Views(nn.Module):
         return y, z, F.pad(z, [1, 0])
 
 
+@torch.jit.script
+class Counter:
+    def __init__(self, n: int):
+        self.n = n
+
+    def add(self, n: int) -> int:
+        self.n += n
+        return self.n
+
+
+class Contexts(nn.Module):
+    """with, also within each other and with a name; objects; dict()"""
+
+    def forward(self, x):
+        counter = Counter(2)
+        d: Dict[str, Tensor] = dict()
+        with torch.no_grad():
+            y = x * counter.add(3)
+        with torch.autograd.profiler.record_function("a") as f:
+            if y.dim() == 2:
+                with torch.no_grad(), torch.cuda.amp.autocast(False):
+                    y = y + counter.n
+        d["y"] = y
+        return d
+
+
+class Bag(nn.Module):
+    """an embedding's mean, which is for a batch of one"""
+
+    def __init__(self, mode):
+        super().__init__()
+        self.bag = nn.EmbeddingBag(5, 3, mode=mode, padding_idx=1)
+
+    def forward(self, x):
+        return self.bag((x.abs() * 2).long().clamp(max=4))
+
+
+class Autocast(nn.Module):
+    def forward(self, x):
+        with torch.cpu.amp.autocast():
+            return x * 2
+
+
+class Random(nn.Module):
+    def forward(self, x):
+        return x + torch.randn_like(x)
+
+
+class Sine(nn.Module):
+    def forward(self, x):
+        return torch.sin(x)
+
+
+class Many(nn.Module):
+    def forward(self, x):
+        return torch.sort(x.view(-1, 1).repeat(1, 65))[0]
+
+
 class Data(nn.Module):
     def forward(self, x):
         if bool((x > 0).all()):
@@ -215,6 +273,10 @@ GOOD = {
     "named": (Named(), (2, 5), 3),
     "inplace": (InPlace(), (4,), 3),
     "of_one": (OfOne(), (4,), 1),
+    "contexts": (Contexts(), (4,), 3),
+    "bag": (Bag("mean"), (9,), 1),
+    "bag_sum": (Bag("sum"), (9,), 1),
+    "bag_max": (Bag("max"), (9,), 1),
     "views": (Views(), (3, 8), 3),
     "training": (norm().train(), (3, 8, 8), 3),
 }
@@ -222,7 +284,11 @@ GOOD = {
 # name: module, shape, what the error says
 REFUSED = {
     "data": (Data(), "Nx4", "__torch__.py:\\d+: a decision that depends on "
-             "the data of a tensor"),
+             "the data of a tensor.*torch.where"),
+    "autocast": (Autocast(), "Nx4", "__torch__.py:\\d+: with .*autocast"),
+    "random": (Random(), "Nx4", "__torch__.py:\\d+: random numbers"),
+    "sine": (Sine(), "Nx4", "__torch__.py:\\d+: sines and cosines"),
+    "many": (Many(), "Nx4", "__torch__.py:\\d+: to sort more than 64"),
     "raises": (Raises(), "Nx4", "raises an exception: want 3 dim.*, got 2"),
     "state": (State(), "Nx4", "buffer of the model is changed"),
     "attribute": (Attribute(), "Nx4", "attribute calls of the model"),
