@@ -175,6 +175,12 @@ int torch_run_block(torch_frame_t *frame, const torch_node_t *block);
 
 torch_value_t *torch_eval(torch_frame_t *frame, const torch_node_t *n);
 
+/*
+ * What may call itself in turn begins with this, 0 or -1, and ends with
+ * t->nested--.
+ */
+int torch_enter(torch_eval_t *t);
+
 /* "PATH: FILE:LINE: message"; always -1. */
 int torch_fail(torch_eval_t *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
