@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+import zlib
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -205,10 +206,68 @@ class Many(nn.Module):
 
 
 class Data(nn.Module):
+    """decides by data: is for a batch of one"""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
     def forward(self, x):
-        if bool((x > 0).all()):
-            return x
-        return -x
+        if x.mean() > self.fc(x).mean():
+            y = x * 2
+        else:
+            y = self.fc(x)
+        z = x + 1 if (x > 0).all() else x - 1
+        if bool((x > 0).any()) and x.size(1) == 4:
+            n = 3
+            y = y + n
+        if not torch.isnan(x).any():
+            if x[0, 0] > x[0, 1]:
+                y, z = z, y
+        return y - 3 * z
+
+
+class Loop(nn.Module):
+    def forward(self, x):
+        while x.sum() < 3:
+            x = x + 1
+        return x
+
+
+class Shapes(nn.Module):
+    def forward(self, x):
+        if x.sum() > 0:
+            x = x[:, 1:]
+        return x
+
+
+class Effect(nn.Module):
+    def forward(self, x):
+        y = [x]
+        if x.sum() > 0:
+            y.append(x)
+        return y[0]
+
+
+class Write(nn.Module):
+    def forward(self, x):
+        y = -x
+        if x.sum() > 0:
+            y = x
+        y += 1
+        return x + y
+
+
+class Assert(nn.Module):
+    def forward(self, x):
+        if x.sum() > 0:
+            raise ValueError("positive")
+        return x
+
+
+class Item(nn.Module):
+    def forward(self, x):
+        return x * x.sum().item()
 
 
 class Raises(nn.Module):
@@ -277,14 +336,23 @@ GOOD = {
     "bag": (Bag("mean"), (9,), 1),
     "bag_sum": (Bag("sum"), (9,), 1),
     "bag_max": (Bag("max"), (9,), 1),
+    **{f"data_{i}": (Data(), (4,), 1) for i in range(8)},
     "views": (Views(), (3, 8), 3),
     "training": (norm().train(), (3, 8, 8), 3),
 }
 
 # name: module, shape, what the error says
 REFUSED = {
-    "data": (Data(), "Nx4", "__torch__.py:\\d+: a decision that depends on "
-             "the data of a tensor.*torch.where"),
+    "loop": (Loop(), "Nx4", "__torch__.py:\\d+: a loop that depends on the "
+             "data of a tensor"),
+    "shapes": (Shapes(), "Nx4", "__torch__.py:\\d+: a decision depends on the "
+               "data of a tensor, and x\\d* is no tensor of the same"),
+    "effect": (Effect(), "Nx4", "__torch__.py:\\d+: .*more than local names"),
+    "write": (Write(), "Nx4", "__torch__.py:\\d+: a tensor is changed in "
+              "place.*once a decision"),
+    "assert": (Assert(), "Nx4", "__torch__.py:\\d+: the model raises an "
+               "exception: .*positive"),
+    "item": (Item(), "Nx4", "__torch__.py:\\d+: a number that depends on"),
     "autocast": (Autocast(), "Nx4", "__torch__.py:\\d+: with .*autocast"),
     "random": (Random(), "Nx4", "__torch__.py:\\d+: random numbers"),
     "sine": (Sine(), "Nx4", "__torch__.py:\\d+: sines and cosines"),
@@ -326,9 +394,9 @@ def flatten(y, name=""):
     return flat
 
 
-def compare(folder, module, shape, batch):
+def compare(folder, name, module, shape, batch):
     """None, or what is wrong."""
-    torch.manual_seed(3)
+    torch.manual_seed(zlib.crc32(name.encode()))
     model = os.path.join(folder, "m.pt")
     scripted = torch.jit.script(module)
     scripted.save(model)
@@ -343,13 +411,13 @@ def compare(folder, module, shape, batch):
     if ran.returncode != 0:
         return ran.stderr.strip()
 
-    for name, want in y.items():
-        got = np.load(os.path.join(folder, name + ".npy"))
+    for output, want in y.items():
+        got = np.load(os.path.join(folder, output + ".npy"))
         if got.shape != want.shape:
-            return f"{name}: shape {got.shape} is not {want.shape}"
+            return f"{output}: shape {got.shape} is not {want.shape}"
         error = np.abs(got - want).max() / np.abs(want).max()
         if not error <= TOLERANCE:
-            return f"{name}: differs by {error:.1e}"
+            return f"{output}: differs by {error:.1e}"
     return None
 
 
@@ -401,7 +469,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         for name, (module, shape, batch) in GOOD.items():
-            ok(name, compare(folder, module, shape, batch))
+            ok(name, compare(folder, name, module, shape, batch))
 
         path = os.path.join(folder, "m.pt")
         told = infer("inspect", path, "--json", "--input-shape", "Nx3x8x8")

@@ -64,6 +64,12 @@ aten_check_index(torch_eval_t *t, const infer_value_t *x)
     infer_graph_t        *g = t->g;
     const infer_value_t  *v = x;
 
+    if (t->choosing && x->data == NULL) {
+        return torch_fail(t, "indices are computed on one side of a decision "
+                          "that depends on the data of a tensor, which is not "
+                          "supported");
+    }
+
     if (!aten_is_float(x->dtype)) {
         return 0;
     }

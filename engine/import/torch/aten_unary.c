@@ -483,6 +483,7 @@ const torch_builtin_t  torch_builtins_unary[] = {
     { "torch.sin", "self", sin_ },
     { "torch.cos", "self", cos_ },
     { "torch.logical_not", "self", logical_not },
+    { "torch.__not__", "self", logical_not },
     { "torch.bitwise_not", "self", bitwise_not },
     { NULL, NULL, NULL }
 };

@@ -221,7 +221,11 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
     const torch_node_t     *f;
     const torch_builtin_t  *b;
 
-    if (check_fresh(t, args->value, args->n) != 0) {
+    if (check_fresh(t, args->value, args->n) != 0
+        || (t->within == 0 && args->n > 0
+            && torch_is_effect(name, args->value[0])
+            && torch_check_effect(t) != 0))
+    {
         return NULL;
     }
 
@@ -482,6 +486,12 @@ torch_write(torch_eval_t *t, torch_value_t *v, infer_value_t *y)
         torch_fail(t, "a parameter or buffer of the model is changed in "
                    "place, which is not supported; where it was traced in "
                    "training mode: call model.eval() before torch.jit.trace");
+        return NULL;
+    }
+
+    if (t->chosen) {
+        torch_fail(t, "a tensor is changed in place, which is not supported "
+                   "once a decision has depended on the data of a tensor");
         return NULL;
     }
 

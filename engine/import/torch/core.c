@@ -50,9 +50,9 @@ torch_truth(torch_eval_t *t, const torch_value_t *v)
 
     case TORCH_TENSOR:
         if (v->tensor->data == NULL) {
-            return torch_fail(t, "a decision that depends on the data of a "
-                              "tensor is not supported: compute both sides, "
-                              "and choose with torch.where");
+            return torch_fail(t, "a loop that depends on the data of a tensor "
+                              "is not supported: let it have a fixed number "
+                              "of steps, and choose with torch.where");
         }
 
         number = torch_item(t, v);

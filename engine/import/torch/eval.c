@@ -277,7 +277,7 @@ attribute(torch_eval_t *t, torch_value_t *v, const char *name)
 static int
 restore(torch_eval_t *t, torch_value_t *v)
 {
-    int                  saved = v->saved;
+    int                  saved = v->saved, choosing = t->choosing;
     torch_args_t         args = { .n = 1 };
     torch_value_t       *result;
     const torch_node_t  *method;
@@ -290,7 +290,9 @@ restore(torch_eval_t *t, torch_value_t *v)
 
     v->object->state = NULL;
     v->saved = 0;
+    t->choosing = 0;
     result = torch_call_method(t, v, "__setstate__", &args);
+    t->choosing = choosing;
     v->saved = saved;
 
     return result != NULL ? 0 : -1;

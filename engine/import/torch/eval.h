@@ -52,6 +52,10 @@ typedef struct {
     unsigned char        integers[TORCH_MAX_ARGS];  /* inputs that are */
     int                  recast;      /* it failed for want of one of them */
     int                  trained;     /* a module was saved in training mode */
+    int                  batched;     /* an input follows the batch */
+    int                  choosing;    /* within both sides of a decision that
+                                         depends on data */
+    int                  chosen;      /* there was one */
     int                  follows;     /* a decision followed the batch: */
     char                 why[160];    /* where */
 } torch_eval_t;
@@ -174,6 +178,24 @@ const torch_node_t *torch_find_composed(torch_eval_t *t, const char *name);
 int torch_run_block(torch_frame_t *frame, const torch_node_t *block);
 
 torch_value_t *torch_eval(torch_frame_t *frame, const torch_node_t *n);
+
+/* ---- decisions that depend on the data of a tensor: choice.c ---------- */
+
+/*
+ * What bool() gives of a tensor that is not constant: one of a boolean without
+ * dimensions.  NULL with the error where it may not be decided by.
+ */
+torch_value_t *torch_bool_of(torch_eval_t *t, const torch_value_t *v);
+
+/* Both sides of an if; condition: such a tensor.  0 or -1. */
+int torch_run_both(torch_frame_t *frame, const torch_node_t *n,
+    const torch_value_t *condition);
+
+/* Refuses what is more than an assignment to a local name on such a side. */
+int torch_check_effect(torch_eval_t *t);
+
+/* Whether a builtin changes its first argument, a list or dict. */
+int torch_is_effect(const char *name, const torch_value_t *first);
 
 /*
  * What may call itself in turn begins with this, 0 or -1, and ends with

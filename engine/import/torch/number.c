@@ -574,6 +574,12 @@ make_bool(torch_eval_t *t, torch_value_t *const *arg)
 {
     int  truth;
 
+    if (arg[0] != NULL && arg[0]->kind == TORCH_TENSOR
+        && arg[0]->tensor->data == NULL)
+    {
+        return torch_bool_of(t, arg[0]);
+    }
+
     truth = arg[0] != NULL ? torch_truth(t, arg[0]) : -1;
 
     return truth >= 0 ? torch_bool(t->g, truth) : NULL;

@@ -106,6 +106,11 @@ run_if(torch_frame_t *frame, const torch_node_t *n)
     torch_value_t  *v;
 
     v = torch_eval(frame, n->child[0]);
+
+    if (v != NULL && v->kind == TORCH_TENSOR && v->tensor->data == NULL) {
+        return torch_run_both(frame, n, v);
+    }
+
     truth = v != NULL ? torch_truth(frame->t, v) : -1;
 
     if (truth < 0) {
@@ -256,6 +261,10 @@ assign(torch_frame_t *frame, const torch_node_t *target, torch_value_t *v)
             return object == NULL ? -1
                    : torch_fail(frame->t, "an attribute of a %s is set",
                                 torch_kind_name(object->kind));
+        }
+
+        if (torch_check_effect(frame->t) != 0) {
+            return -1;
         }
 
         if (object->saved) {
