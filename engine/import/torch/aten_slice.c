@@ -480,7 +480,13 @@ index_by(torch_eval_t *t, torch_value_t *const *arg)
             return NULL;
         }
 
-        if (one == NULL || one->dtype == INFER_BOOL || one->dtype == INFER_U8
+        if (one != NULL && one->dtype == INFER_BOOL) {
+            torch_fail(t, "a mask takes elements whose number depends on its "
+                       "data, which is not supported");
+            return NULL;
+        }
+
+        if (one == NULL || one->dtype == INFER_U8
             || first + n != i || x->dim[i].batch != 0)
         {
             return one == NULL ? NULL : TORCH_DECLINE;

@@ -225,7 +225,8 @@ check_context(torch_eval_t *t, const torch_value_t *v)
     const torch_value_t  *enabled, *device;
 
     if (v->kind != TORCH_OBJECT || v->object->class_name == NULL) {
-        return torch_fail(t, "with a %s", torch_kind_name(v->kind));
+        return torch_fail(t, "with a %s is not supported",
+                          torch_kind_name(v->kind));
     }
 
     enabled = torch_attr(v->object, "_enabled");
