@@ -92,6 +92,20 @@ for (['static', 'static', 'Nx1x12x12', @convolutions],
        "$name: the same bits, as an .infer file");
 }
 
+# Operators that are made of others, in a scripted archive: a batch of three.
+my $x = "x=$data/composed.x.npy";
+my $bytes = output('', "$data/composed.pt", 'Nx3x8x8', $x);
+my @got = floats("$dir/output.npy");
+my @want = floats("$data/composed.y.npy");
+
+is(scalar @got, 3 * (3 + 3 + 16 + 16), 'composed: results');
+ok(!(grep { abs($got[$_] - $want[$_]) > 1e-6 } 0 .. $#want),
+   'composed: PyTorch\'s');
+is(output($_, "$data/composed.pt", 'Nx3x8x8', $x), $bytes,
+   "composed: the same bits, $_")
+    for qw(scalar avx2);
+
+
 my $inspected = told($infer, 'inspect', "$data/frozen.pt", '--input-shape',
                      'Nx1x12x12', '--json');
 is($inspected->{operators}{'quantized::conv2d_relu'}, 1,

@@ -244,6 +244,35 @@ test_limits(void)
     refused_code(FORWARD "    return torch.einsum(\"aa->a\", [x])\n",
                  "different letters");
 
+    /* operators that are made of others */
+    refused_code(FORWARD "    return torch.pixel_shuffle(x, 0)\n", "is not 4 values");
+    refused_code(FORWARD "    return torch.pixel_shuffle(x)\n",
+                 "not given its argument upscale_factor");
+    refused_code(FORWARD "    return torch._conv_phases(x, x, x, [], [], 0)\n",
+                 "division by zero");
+    refused_code(FORWARD "    return torch.conv_transpose2d(x, x, None, 0)\n",
+                 "is outside of 0 items");
+    refused_code(FORWARD "    return torch.topk(x, -1)\n", "no list of tensors");
+    refused_code(FORWARD "    return torch.one_hot(x, 1048576)\n", "too large");
+    refused_code(FORWARD "    return torch.eye(1048576)\n", "too large");
+    refused_code(FORWARD "    return torch.linspace(0., 1., 1099511627776)\n",
+                 "range");
+    refused_code(FORWARD "    return torch.movedim(x, [0, 0], [1, 1])\n", "no such value");
+    refused_code(FORWARD "    return torch.tile(x, [1099511627776, 2])\n", "too large");
+    refused_code(FORWARD "    return torch.meshgrid([1])\n", "torch.numel of (int)");
+    refused_code(FORWARD "    y = torch.unfold(x, 1, 1099511627776, 1)\n"
+                 "    return y\n", "too many elements");
+    refused_code(FORWARD "    with x:\n      pass\n    return x\n",
+                 "with a Tensor");
+    refused_code(FORWARD "    with self:\n      pass\n    return x\n",
+                 "no method __enter__");
+    refused_code(FORWARD "    return __torch__.N.__new__(__torch__.N)\n",
+                 "not supported");
+    refused_code(FORWARD "    if bool(torch.sum(x)):\n"
+                 "      y = __torch__.M.__new__(__torch__.M)\n"
+                 "    else:\n      y = 1\n    return y\n",
+                 "y is no tensor");
+
     text = malloc(n + 200);
     strcpy(text, FORWARD "    return x");
 

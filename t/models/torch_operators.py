@@ -98,11 +98,48 @@ def newer(model):
             z.writestr(info, data)
 
 
+def loop(cell, x):
+    """A cell of a recurrent network over rows, as users write it."""
+    h = c = torch.zeros(x.shape[0], 4)
+    for i in range(x.shape[1]):
+        if isinstance(cell, nn.LSTMCell):
+            h, c = cell(x[:, i], (h, c))
+        else:
+            h = cell(x[:, i], h)
+    return h
+
+
+def fixed(module):
+    torch.manual_seed(2)
+    for p in module.eval().parameters():
+        p.requires_grad_(False)
+        p.copy_(0.5 * parameter(*p.shape))
+    return module
+
+
+def best(x):
+    values, indices = x.topk(3, 1)
+    return torch.cat([values, indices.float(), x.argsort(1)], 1)
+
+
+def places(x):
+    """Sines and cosines, added to a sequence."""
+    place = torch.arange(x.shape[1])[:, None] * torch.exp(
+        torch.arange(0, 8).float() * -0.5)
+    return x + torch.cat([place.sin(), place.cos()], 1)
+
+
 def argmaxes(x):
     return x.argmax(1).float() + x.argmax(2, keepdim=True).sum(1)
 
 
 ENCODER = encoder()
+ATTENTION = fixed(nn.MultiheadAttention(16, 4, batch_first=True))
+LSTM_CELL = fixed(nn.LSTMCell(6, 4))
+GRU_CELL = fixed(nn.GRUCell(6, 4))
+RNN_CELL = fixed(nn.RNNCell(6, 4))
+RNN = fixed(nn.RNN(6, 4, 2, batch_first=True, bidirectional=True))
+RNN_RELU = fixed(nn.RNN(6, 4, nonlinearity="relu", batch_first=True))
 
 # name: (shape without the batch, function)
 CASES = {
@@ -281,6 +318,86 @@ CASES = {
         x, torch.ones(4, 4).tril() > 0)),
     "attention_added": ((4, 6), lambda x: attention(x, x[:, :, :4])),
     "triangles": (IMAGE, lambda x: x.triu(-1) + x.tril(2)),
+    "softshrink": (IMAGE, F.softshrink),
+    "hardshrink": (IMAGE, F.hardshrink),
+    "threshold": (IMAGE, lambda x: F.threshold(x, 0.1, -3)),
+    "glu": (IMAGE, lambda x: F.glu(x, 1)),
+    "rrelu": (IMAGE, F.rrelu),
+    "logit": (IMAGE, lambda x: torch.logit(torch.sigmoid(x), 0.1)),
+    "sign": (IMAGE, lambda x: torch.sign(x) + x.round() * x.frac()),
+    "logs": (IMAGE, lambda x: x.abs().log2() + x.abs().log10()
+             + x.abs().log1p() + x.exp2() + x.expm1()),
+    "hyperbolic": (IMAGE, lambda x: x.sinh() * x.cosh()),
+    "finite": (IMAGE, lambda x: torch.isnan(x / x.relu())
+               | torch.isinf(1 / x.relu()) | torch.isfinite(x)),
+    "nan_to_num": (IMAGE, lambda x: torch.nan_to_num(
+        x / x.relu(), 2, 3, neginf=-4)),
+    "lerp": (IMAGE, lambda x: torch.lerp(x, x * 2, 0.3)),
+    "fmod": (IMAGE, lambda x: torch.fmod(x, 0.7)),
+    "aliases": (IMAGE, lambda x: torch.subtract(x, x.greater(0).float())
+                + torch.divide(x, 3).absolute()),
+    "outer": (ROWS, lambda x: torch.outer(parameter(3), parameter(4))
+              + x[:, :1, None]),
+    "bilinear": (ROWS, lambda x: F.bilinear(x, x * 2, parameter(3, 12, 12),
+                                            parameter(3))),
+    "distances": ((5, 6), lambda x: torch.cdist(x, x + 1)
+                  + F.cosine_similarity(x, x * x, 2)[:, None]
+                  + F.pairwise_distance(x, x + x)[:, None]),
+    "weight_norm": (IMAGE, lambda x: F.conv2d(x, torch._weight_norm(
+        parameter(4, 6, 3, 3), parameter(4, 1, 1, 1), 0))),
+    "argmin": (IMAGE, lambda x: x.argmin(1)),
+    "topk": (ROWS, best),
+    "topk_smallest": (IMAGE, lambda x: x.topk(2, 1, False)[0]),
+    "sort": (IMAGE, lambda x: x.sort(2, True)[0] + x.sort(2, True)[1]),
+    "median": (IMAGE, lambda x: x.median(1)[0]
+               + x.kthvalue(2, 1)[0]),
+    "logsumexp": (IMAGE, lambda x: x.logsumexp((1, 2))),
+    "count_nonzero": (IMAGE, lambda x: torch.count_nonzero(x > 0, 1)),
+    "one_hot": (ROWS, lambda x: F.one_hot((x.abs() * 2).long().clamp(max=4),
+                                          5)),
+    "scatter": (ROWS, lambda x: torch.zeros(x.shape[0], 5).scatter_(
+        1, (x.abs() * 2).long().clamp(max=4)[:, :3], 1.5)),
+    "conv_transpose": (IMAGE, lambda x: F.conv_transpose2d(
+        x, parameter(6, 4, 3, 3), parameter(4), 2, 1, 1)),
+    "conv_transpose_uneven": (IMAGE, lambda x: F.conv_transpose2d(
+        x, parameter(6, 2, 4, 2), parameter(6), (3, 1), (0, 1), (1, 0), 3,
+        (1, 2))),
+    "conv_transpose_outside": (IMAGE, lambda x: F.conv_transpose2d(
+        x, parameter(6, 2, 2, 3), parameter(2), 4, 0, 3)),
+    "conv_transpose1d": ((6, 20), lambda x: F.conv_transpose1d(
+        x, parameter(6, 4, 4), None, 2, 1)),
+    "pixel_shuffle": (IMAGE, lambda x: F.pixel_shuffle(x[:, :4], 2)),
+    "pixel_unshuffle_named": (IMAGE, lambda x: F.pixel_unshuffle(x, 2)),
+    "channel_shuffle": (IMAGE, lambda x: F.channel_shuffle(x, 3)),
+    "unfold": (IMAGE, lambda x: F.unfold(x, (3, 2), (1, 2), (1, 0), (2, 1))),
+    "unfold_dim": (IMAGE, lambda x: x.unfold(2, 3, 2)),
+    "movedim": (IMAGE, lambda x: x.movedim(1, -1).movedim((1, 2), (3, 1))),
+    "diagonal": ((4, 6), lambda x: torch.diagonal(x, 0, 1, 2)
+                 + torch.diagonal(x, 0, 2, 1)),
+    "pad_circular": (IMAGE, lambda x: F.pad(x, (1, 2, 3, 0), "circular")),
+    "tensor_split": (IMAGE, lambda x: torch.tensor_split(x, 4, 2)[1]),
+    "stacks": (ROWS, lambda x: torch.hstack([x, x + 1])),
+    "tile": (ROWS, lambda x: x.tile(1, 2)
+             + torch.repeat_interleave(x, 2, 1)),
+    "meshgrid": (IMAGE, lambda x: x + torch.meshgrid(
+        torch.arange(8.0), torch.linspace(0, 1, 10), indexing="ij")[1]
+        + torch.eye(8, 10)),
+    "nearest_exact": (IMAGE, lambda x: F.interpolate(
+        x, size=(5, 13), mode="nearest-exact")),
+    "antialias": (IMAGE, lambda x: F.interpolate(
+        x, size=(3, 4), mode="bilinear", antialias=True)),
+    "antialias_cubic": (IMAGE, lambda x: F.interpolate(
+        x, size=(3, 4), mode="bicubic", antialias=True)),
+    "places": ((7, 16), places),
+    "attention_weights": ((7, 16), lambda x: ATTENTION(x, x, x)[1]),
+    "attention_weights_of_heads": ((7, 16), lambda x: ATTENTION(
+        x, x, x, average_attn_weights=False)[1]),
+    "lstm_cell": ((5, 6), lambda x: loop(LSTM_CELL, x)),
+    "gru_cell": ((5, 6), lambda x: loop(GRU_CELL, x)),
+    "rnn_cell": ((5, 6), lambda x: loop(RNN_CELL, x)),
+    "rnn": ((5, 6), lambda x: RNN(x)[0] + RNN(x)[1][-1][:, None].repeat(
+        1, 1, 2)),
+    "rnn_relu": ((5, 6), lambda x: RNN_RELU(x)[0]),
     "write_part": (IMAGE, write_part),
     "write_view": (IMAGE, write_view),
 }

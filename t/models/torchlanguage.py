@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+import zlib
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -146,11 +147,127 @@ class Views(nn.Module):
         return y, z, F.pad(z, [1, 0])
 
 
-class Data(nn.Module):
+@torch.jit.script
+class Counter:
+    def __init__(self, n: int):
+        self.n = n
+
+    def add(self, n: int) -> int:
+        self.n += n
+        return self.n
+
+
+class Contexts(nn.Module):
+    """with, also within each other and with a name; objects; dict()"""
+
     def forward(self, x):
-        if bool((x > 0).all()):
-            return x
-        return -x
+        counter = Counter(2)
+        d: Dict[str, Tensor] = dict()
+        with torch.no_grad():
+            y = x * counter.add(3)
+        with torch.autograd.profiler.record_function("a") as f:
+            if y.dim() == 2:
+                with torch.no_grad(), torch.cuda.amp.autocast(False):
+                    y = y + counter.n
+        d["y"] = y
+        return d
+
+
+class Bag(nn.Module):
+    """an embedding's mean, which is for a batch of one"""
+
+    def __init__(self, mode):
+        super().__init__()
+        self.bag = nn.EmbeddingBag(5, 3, mode=mode, padding_idx=1)
+
+    def forward(self, x):
+        return self.bag((x.abs() * 2).long().clamp(max=4))
+
+
+class Autocast(nn.Module):
+    def forward(self, x):
+        with torch.cpu.amp.autocast():
+            return x * 2
+
+
+class Random(nn.Module):
+    def forward(self, x):
+        return x + torch.randn_like(x)
+
+
+class Sine(nn.Module):
+    def forward(self, x):
+        return torch.sin(x)
+
+
+class Many(nn.Module):
+    def forward(self, x):
+        return torch.sort(x.view(-1, 1).repeat(1, 65))[0]
+
+
+class Data(nn.Module):
+    """decides by data: is for a batch of one"""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x):
+        if x.mean() > self.fc(x).mean():
+            y = x * 2
+        else:
+            y = self.fc(x)
+        z = x + 1 if (x > 0).all() else x - 1
+        if bool((x > 0).any()) and x.size(1) == 4:
+            n = 3
+            y = y + n
+        if not torch.isnan(x).any():
+            if x[0, 0] > x[0, 1]:
+                y, z = z, y
+        return y - 3 * z
+
+
+class Loop(nn.Module):
+    def forward(self, x):
+        while x.sum() < 3:
+            x = x + 1
+        return x
+
+
+class Shapes(nn.Module):
+    def forward(self, x):
+        if x.sum() > 0:
+            x = x[:, 1:]
+        return x
+
+
+class Effect(nn.Module):
+    def forward(self, x):
+        y = [x]
+        if x.sum() > 0:
+            y.append(x)
+        return y[0]
+
+
+class Write(nn.Module):
+    def forward(self, x):
+        y = -x
+        if x.sum() > 0:
+            y = x
+        y += 1
+        return x + y
+
+
+class Assert(nn.Module):
+    def forward(self, x):
+        if x.sum() > 0:
+            raise ValueError("positive")
+        return x
+
+
+class Item(nn.Module):
+    def forward(self, x):
+        return x * x.sum().item()
 
 
 class Raises(nn.Module):
@@ -215,14 +332,31 @@ GOOD = {
     "named": (Named(), (2, 5), 3),
     "inplace": (InPlace(), (4,), 3),
     "of_one": (OfOne(), (4,), 1),
+    "contexts": (Contexts(), (4,), 3),
+    "bag": (Bag("mean"), (9,), 1),
+    "bag_sum": (Bag("sum"), (9,), 1),
+    "bag_max": (Bag("max"), (9,), 1),
+    **{f"data_{i}": (Data(), (4,), 1) for i in range(8)},
     "views": (Views(), (3, 8), 3),
     "training": (norm().train(), (3, 8, 8), 3),
 }
 
 # name: module, shape, what the error says
 REFUSED = {
-    "data": (Data(), "Nx4", "__torch__.py:\\d+: a decision that depends on "
-             "the data of a tensor"),
+    "loop": (Loop(), "Nx4", "__torch__.py:\\d+: a loop that depends on the "
+             "data of a tensor"),
+    "shapes": (Shapes(), "Nx4", "__torch__.py:\\d+: a decision depends on the "
+               "data of a tensor, and x\\d* is no tensor of the same"),
+    "effect": (Effect(), "Nx4", "__torch__.py:\\d+: .*more than local names"),
+    "write": (Write(), "Nx4", "__torch__.py:\\d+: a tensor is changed in "
+              "place.*once a decision"),
+    "assert": (Assert(), "Nx4", "__torch__.py:\\d+: the model raises an "
+               "exception: .*positive"),
+    "item": (Item(), "Nx4", "__torch__.py:\\d+: a number that depends on"),
+    "autocast": (Autocast(), "Nx4", "__torch__.py:\\d+: with .*autocast"),
+    "random": (Random(), "Nx4", "__torch__.py:\\d+: random numbers"),
+    "sine": (Sine(), "Nx4", "__torch__.py:\\d+: sines and cosines"),
+    "many": (Many(), "Nx4", "__torch__.py:\\d+: to sort more than 64"),
     "raises": (Raises(), "Nx4", "raises an exception: want 3 dim.*, got 2"),
     "state": (State(), "Nx4", "buffer of the model is changed"),
     "attribute": (Attribute(), "Nx4", "attribute calls of the model"),
@@ -260,9 +394,9 @@ def flatten(y, name=""):
     return flat
 
 
-def compare(folder, module, shape, batch):
+def compare(folder, name, module, shape, batch):
     """None, or what is wrong."""
-    torch.manual_seed(3)
+    torch.manual_seed(zlib.crc32(name.encode()))
     model = os.path.join(folder, "m.pt")
     scripted = torch.jit.script(module)
     scripted.save(model)
@@ -277,13 +411,13 @@ def compare(folder, module, shape, batch):
     if ran.returncode != 0:
         return ran.stderr.strip()
 
-    for name, want in y.items():
-        got = np.load(os.path.join(folder, name + ".npy"))
+    for output, want in y.items():
+        got = np.load(os.path.join(folder, output + ".npy"))
         if got.shape != want.shape:
-            return f"{name}: shape {got.shape} is not {want.shape}"
+            return f"{output}: shape {got.shape} is not {want.shape}"
         error = np.abs(got - want).max() / np.abs(want).max()
         if not error <= TOLERANCE:
-            return f"{name}: differs by {error:.1e}"
+            return f"{output}: differs by {error:.1e}"
     return None
 
 
@@ -335,7 +469,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         for name, (module, shape, batch) in GOOD.items():
-            ok(name, compare(folder, module, shape, batch))
+            ok(name, compare(folder, name, module, shape, batch))
 
         path = os.path.join(folder, "m.pt")
         told = infer("inspect", path, "--json", "--input-shape", "Nx3x8x8")

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """TorchScript archives against PyTorch: torchvision's classifiers, two
-recurrent ones and one of text, traced, scripted and frozen.
+recurrent ones, one of text and two for segmentation, traced, scripted and
+frozen.
 
     torchscript.py BUILD [NAME...]
 
@@ -20,8 +21,10 @@ import warnings
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import export
 from torch import nn
+from torchvision.models import segmentation
 
 TOLERANCE = 1e-4
 FORMS = ("traced", "scripted", "frozen")
@@ -68,8 +71,69 @@ class Text(nn.Module):
         return self.fc(y.mean(1))
 
 
+def block(inputs, outputs):
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class UNet(nn.Module):
+    """Segmentation, as many have written it: up by a transposed convolution
+    and by interpolation, padded to what it is joined to."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = block(3, 8)
+        self.second = block(8, 16)
+        self.third = block(16, 32)
+        self.pool = nn.MaxPool2d(2)
+        self.up = nn.ConvTranspose2d(32, 16, 2, stride=2)
+        self.larger = nn.Upsample(scale_factor=2., mode="bilinear",
+                                  align_corners=True)
+        self.fourth = block(32, 16)
+        self.last = nn.Sequential(block(24, 8), nn.Conv2d(8, 2, 1))
+
+    def join(self, x, y):
+        down = x.size(2) - y.size(2)
+        right = x.size(3) - y.size(3)
+        y = F.pad(y, [right // 2, right - right // 2,
+                      down // 2, down - down // 2])
+        return torch.cat([x, y], dim=1)
+
+    def forward(self, x):
+        x = self.first(x)
+        y = self.second(self.pool(x))
+        z = self.up(self.third(self.pool(y)))
+        y = self.fourth(self.join(y, z))
+        return torch.sigmoid(self.last(self.join(x, self.larger(y))))
+
+
+class Segmentation(nn.Module):
+    """torchvision's, which gives a dict."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = segmentation.lraspp_mobilenet_v3_large(
+            weights=None, weights_backbone=None, num_classes=5)
+
+    def forward(self, x):
+        return self.net(x)["out"]
+
+
+SEGMENTATION = {"unet": (UNet, 90), "lraspp": (Segmentation, 224)}
+
+
 def build(name):
     """The model and three inputs."""
+    if name in SEGMENTATION:
+        make, size = SEGMENTATION[name]
+        torch.manual_seed(1)
+        model = make()
+        with torch.no_grad():
+            export.randomise(model)
+            export.calibrate(model, size)
+        return model.eval(), export.images(3, size, 7)
+
     if name == "text":
         torch.manual_seed(1)
         rng = np.random.default_rng(1)
@@ -140,7 +204,8 @@ def main():
 
     warnings.filterwarnings("ignore")
     export.MODELS.update(MORE)
-    names = sys.argv[2:] or ["text", *RECURRENT, *export.MODELS]
+    names = sys.argv[2:] or ["text", *RECURRENT, *SEGMENTATION,
+                             *export.MODELS]
     failed = 0
     print(f"1..{len(names) * len(FORMS)}", flush=True)
 

@@ -13,15 +13,6 @@
 #include "import/torch/eval.h"
 
 
-/* A builtin that is one of a family: family(t, arg, kind). */
-#define ATEN_KIND(fn, family, kind)                                          \
-    static torch_value_t *                                                   \
-    fn(torch_eval_t *t, torch_value_t *const *arg)                           \
-    {                                                                        \
-        return family(t, arg, kind);                                         \
-    }
-
-
 /* Parts that a tensor is taken into, or steps unrolled, at most. */
 #define ATEN_MAX_PARTS  16384
 
@@ -201,6 +192,10 @@ infer_value_t *aten_linear(torch_eval_t *t, infer_value_t *x,
 /* alpha * a @ b, or a @ b' */
 infer_value_t *aten_matmul(torch_eval_t *t, infer_value_t *a,
     infer_value_t *b, int transpose_b, double alpha);
+
+/* mask ? a : b; mask: of booleans. */
+infer_value_t *aten_where(torch_eval_t *t, infer_value_t *mask,
+    infer_value_t *a, infer_value_t *b);
 
 infer_value_t *aten_softmax(torch_eval_t *t, infer_value_t *x, int axis,
     int log);

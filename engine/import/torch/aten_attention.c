@@ -25,20 +25,10 @@ typedef struct {
 static infer_value_t *
 additive(torch_eval_t *t, infer_value_t *mask, int hidden)
 {
-    infer_param_t   p;
-    infer_value_t  *in[3];
-
-    if (mask == NULL || mask->dtype != INFER_BOOL) {
-        return mask;
-    }
-
-    memset(&p, 0, sizeof(p));
-    in[0] = mask;
-    in[1] = infer_graph_scalar(t->g, hidden ? -INFINITY : 0);
-    in[2] = infer_graph_scalar(t->g, hidden ? 0 : -INFINITY);
-
-    return in[1] != NULL && in[2] != NULL
-           ? aten_emit(t, INFER_OP_WHERE, &p, in, 3) : NULL;
+    return mask == NULL || mask->dtype != INFER_BOOL ? mask
+           : aten_where(t, mask,
+                        infer_graph_scalar(t->g, hidden ? -INFINITY : 0),
+                        infer_graph_scalar(t->g, hidden ? 0 : -INFINITY));
 }
 
 
@@ -113,18 +103,18 @@ fast_mask(torch_eval_t *t, const torch_value_t *v, const torch_value_t *type,
 
 /* ---- attention -------------------------------------------------------- */
 
-/* softmax(alpha * q @ k' + mask) @ v */
+/* softmax(alpha * q @ k' + mask) @ v; *weights: what the softmax gives. */
 static infer_value_t *
 attend(torch_eval_t *t, infer_value_t *q, infer_value_t *k, infer_value_t *v,
-    double alpha, infer_value_t *mask)
+    double alpha, infer_value_t *mask, infer_value_t **weights)
 {
     infer_value_t  *x;
 
     x = aten_matmul(t, q, k, 1, alpha);
     x = mask != NULL ? aten_binary(t, INFER_ADD, x, mask) : x;
-    x = x != NULL ? aten_softmax(t, x, x->rank - 1, 0) : NULL;
+    *weights = x != NULL ? aten_softmax(t, x, x->rank - 1, 0) : NULL;
 
-    return aten_matmul(t, x, v, 0, 1);
+    return aten_matmul(t, *weights, v, 0, 1);
 }
 
 
@@ -135,7 +125,7 @@ scaled_dot_product(torch_eval_t *t, torch_value_t *const *arg)
 {
     double          dropout = 0, scale;
     int64_t         is_causal = 0, groups = 0;
-    infer_value_t  *in[3], *mask = NULL;
+    infer_value_t  *in[3], *weights, *mask = NULL;
 
     for (int i = 0; i < 3; i++) {
         in[i] = aten_tensor(t, arg[i]);
@@ -179,7 +169,7 @@ scaled_dot_product(torch_eval_t *t, torch_value_t *const *arg)
         return NULL;
     }
 
-    return aten_new(t, attend(t, in[0], in[1], in[2], scale, mask));
+    return aten_new(t, attend(t, in[0], in[1], in[2], scale, mask, &weights));
 }
 
 
@@ -239,9 +229,10 @@ read_attention(torch_eval_t *t, torch_value_t *const *arg,
 }
 
 
-/* Self-attention, (N, L, width) to (N, L, width). */
+/* Self-attention, (N, L, width) to (N, L, width); *weights (N, heads, L, L) */
 static infer_value_t *
-self_attention(torch_eval_t *t, infer_value_t *x, const attention_t *a)
+self_attention(torch_eval_t *t, infer_value_t *x, const attention_t *a,
+    infer_value_t **weights)
 {
     infer_dim_t       dim[3];
     infer_value_t    *head[3];
@@ -267,7 +258,7 @@ self_attention(torch_eval_t *t, infer_value_t *x, const attention_t *a)
     }
 
     x = attend(t, head[0], head[1], head[2],
-               1 / sqrt((double) (a->width / a->heads)), a->mask);
+               1 / sqrt((double) (a->width / a->heads)), a->mask, weights);
     x = aten_reshape(t, aten_transpose(t, x, perm), 3, dim);
 
     return aten_linear(t, x, a->operand[2], a->operand[3]);
@@ -276,29 +267,30 @@ self_attention(torch_eval_t *t, infer_value_t *x, const attention_t *a)
 
 /*
  * The fast path that torch.nn.MultiheadAttention takes in eval(): query, key
- * and value are the same tensor, (N, L, width).  The averaged weights are not
- * computed; nobody has asked for them.
+ * and value are the same tensor, (N, L, width).  The weights are averaged over
+ * the heads unless that is declined.
  */
 static torch_value_t *
 native_attention(torch_eval_t *t, torch_value_t *const *arg)
 {
-    int64_t         weights = 1;
+    int64_t         wanted = 1, average = 1;
     attention_t     a;
     torch_value_t  *both, *v;
-    infer_value_t  *x;
+    infer_value_t  *x, *weights;
 
     x = aten_tensor(t, arg[0]);
 
-    if (x == NULL || aten_int(t, arg[10], &weights) != 0) {
+    if (x == NULL || aten_int(t, arg[10], &wanted) != 0
+        || aten_int(t, arg[11], &average) != 0)
+    {
         return NULL;
     }
 
     if (!aten_is_tensor(arg[1]) || !aten_is_tensor(arg[2])
-        || arg[1]->tensor != x || arg[2]->tensor != x || weights)
+        || arg[1]->tensor != x || arg[2]->tensor != x)
     {
         torch_fail(t, "this fast path of attention is not supported: call "
-                   "it with need_weights=False and on one tensor, or trace it "
-                   "under torch.enable_grad()");
+                   "it on one tensor, or trace it under torch.enable_grad()");
         return NULL;
     }
 
@@ -308,14 +300,16 @@ native_attention(torch_eval_t *t, torch_value_t *const *arg)
         return NULL;
     }
 
-    v = aten_new(t, self_attention(t, x, &a));
+    v = aten_new(t, self_attention(t, x, &a, &weights));
     both = torch_new(t->g, TORCH_TUPLE);
 
     if (v == NULL || both == NULL || torch_append(t->g, both, v) != 0) {
         return NULL;
     }
 
-    v = torch_new(t->g, TORCH_NONE);
+    v = !wanted ? torch_new(t->g, TORCH_NONE)
+        : aten_new(t, average ? aten_reduce(t, weights, INFER_REDUCE_MEAN,
+                                            1 << 1, 0) : weights);
 
     return v != NULL && torch_append(t->g, both, v) == 0 ? both : NULL;
 }
@@ -383,7 +377,7 @@ encoder_layer(torch_eval_t *t, torch_value_t *const *arg)
 {
     int64_t         gelu = 0, first = 0;
     attention_t     a;
-    infer_value_t  *x, *y;
+    infer_value_t  *x, *y, *weights;
 
     x = aten_tensor(t, arg[0]);
 
@@ -400,7 +394,7 @@ encoder_layer(torch_eval_t *t, torch_value_t *const *arg)
     }
 
     y = first ? layer_norm(t, x, arg + 10, arg[9]) : x;
-    x = aten_binary(t, INFER_ADD, x, self_attention(t, y, &a));
+    x = aten_binary(t, INFER_ADD, x, self_attention(t, y, &a, &weights));
     x = first ? x : layer_norm(t, x, arg + 10, arg[9]);
 
     y = first ? layer_norm(t, x, arg + 12, arg[9]) : x;

@@ -31,8 +31,8 @@ constant(torch_eval_t *t, torch_value_t *const *arg, int number)
            : filled(t, rank, dim, dtype, number);
 }
 
-ATEN_KIND(zeros, constant, 0)
-ATEN_KIND(ones, constant, 1)
+TORCH_KIND(zeros, constant, 0)
+TORCH_KIND(ones, constant, 1)
 
 
 /* Of the dtype that a number has, unless one is given. */
@@ -77,8 +77,8 @@ constant_like(torch_eval_t *t, torch_value_t *const *arg, int number)
            : filled(t, x->rank, x->dim, dtype, number);
 }
 
-ATEN_KIND(zeros_like, constant_like, 0)
-ATEN_KIND(ones_like, constant_like, 1)
+TORCH_KIND(zeros_like, constant_like, 0)
+TORCH_KIND(ones_like, constant_like, 1)
 
 
 static torch_value_t *
@@ -114,8 +114,8 @@ new_constant(torch_eval_t *t, torch_value_t *const *arg, int number)
            : filled(t, rank, dim, dtype, number);
 }
 
-ATEN_KIND(new_zeros, new_constant, 0)
-ATEN_KIND(new_ones, new_constant, 1)
+TORCH_KIND(new_zeros, new_constant, 0)
+TORCH_KIND(new_ones, new_constant, 1)
 
 
 static torch_value_t *

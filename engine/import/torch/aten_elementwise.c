@@ -31,14 +31,14 @@ binary(torch_eval_t *t, torch_value_t *const *arg, infer_binary_kind_t kind)
            : aten_new(t, aten_binary(t, kind, a, b));
 }
 
-ATEN_KIND(mul, binary, INFER_MUL)
-ATEN_KIND(minimum, binary, INFER_MIN)
-ATEN_KIND(maximum, binary, INFER_MAX)
-ATEN_KIND(eq, binary, INFER_EQUAL)
-ATEN_KIND(lt, binary, INFER_LESS)
-ATEN_KIND(gt, binary, INFER_GREATER)
-ATEN_KIND(le, binary, INFER_LESS_EQUAL)
-ATEN_KIND(ge, binary, INFER_GREATER_EQUAL)
+TORCH_KIND(mul, binary, INFER_MUL)
+TORCH_KIND(minimum, binary, INFER_MIN)
+TORCH_KIND(maximum, binary, INFER_MAX)
+TORCH_KIND(eq, binary, INFER_EQUAL)
+TORCH_KIND(lt, binary, INFER_LESS)
+TORCH_KIND(gt, binary, INFER_GREATER)
+TORCH_KIND(le, binary, INFER_LESS_EQUAL)
+TORCH_KIND(ge, binary, INFER_GREATER_EQUAL)
 
 
 static torch_value_t *
@@ -75,8 +75,8 @@ sum(torch_eval_t *t, torch_value_t *const *arg, infer_binary_kind_t kind)
     return aten_new(t, aten_binary(t, kind, a, b));
 }
 
-ATEN_KIND(add, sum, INFER_ADD)
-ATEN_KIND(sub, sum, INFER_SUB)
+TORCH_KIND(add, sum, INFER_ADD)
+TORCH_KIND(sub, sum, INFER_SUB)
 
 
 static torch_value_t *
@@ -106,22 +106,14 @@ floor_quotient(torch_eval_t *t, infer_value_t *a, infer_value_t *b)
 static infer_value_t *
 trunc_quotient(torch_eval_t *t, infer_value_t *a, infer_value_t *b)
 {
-    infer_param_t   p;
-    infer_value_t  *in[3], *q;
+    infer_value_t  *q;
 
     q = aten_binary(t, INFER_DIV, a, b);
 
-    if (q == NULL || !aten_is_float(q->dtype)) {
-        return q;
-    }
-
-    memset(&p, 0, sizeof(p));
-    in[0] = aten_binary_number(t, INFER_LESS, q, 0);
-    in[1] = aten_unary(t, q, INFER_CEIL);
-    in[2] = aten_unary(t, q, INFER_FLOOR);
-
-    return in[0] != NULL && in[1] != NULL && in[2] != NULL
-           ? aten_emit(t, INFER_OP_WHERE, &p, in, 3) : NULL;
+    return q == NULL || !aten_is_float(q->dtype) ? q
+           : aten_where(t, aten_binary_number(t, INFER_LESS, q, 0),
+                        aten_unary(t, q, INFER_CEIL),
+                        aten_unary(t, q, INFER_FLOOR));
 }
 
 
@@ -242,9 +234,9 @@ logical(torch_eval_t *t, torch_value_t *const *arg, infer_binary_kind_t kind)
     return aten_new(t, aten_binary(t, kind, a, b));
 }
 
-ATEN_KIND(logical_and, logical, INFER_AND)
-ATEN_KIND(logical_or, logical, INFER_OR)
-ATEN_KIND(logical_xor, logical, INFER_XOR)
+TORCH_KIND(logical_and, logical, INFER_AND)
+TORCH_KIND(logical_or, logical, INFER_OR)
+TORCH_KIND(logical_xor, logical, INFER_XOR)
 
 
 static torch_value_t *
@@ -256,9 +248,9 @@ bitwise(torch_eval_t *t, torch_value_t *const *arg, infer_binary_kind_t kind)
            ? logical(t, arg, kind) : TORCH_DECLINE;
 }
 
-ATEN_KIND(bitwise_and, bitwise, INFER_AND)
-ATEN_KIND(bitwise_or, bitwise, INFER_OR)
-ATEN_KIND(bitwise_xor, bitwise, INFER_XOR)
+TORCH_KIND(bitwise_and, bitwise, INFER_AND)
+TORCH_KIND(bitwise_or, bitwise, INFER_OR)
+TORCH_KIND(bitwise_xor, bitwise, INFER_XOR)
 
 
 /* a + value * b * c, a + value * b / c */
@@ -289,8 +281,8 @@ combine(torch_eval_t *t, torch_value_t *const *arg, infer_binary_kind_t kind)
     return aten_new(t, aten_binary(t, INFER_ADD, a, b));
 }
 
-ATEN_KIND(addcmul, combine, INFER_MUL)
-ATEN_KIND(addcdiv, combine, INFER_DIV)
+TORCH_KIND(addcmul, combine, INFER_MUL)
+TORCH_KIND(addcdiv, combine, INFER_DIV)
 
 
 /* ---- selection and conversion ----------------------------------------- */
@@ -298,20 +290,16 @@ ATEN_KIND(addcdiv, combine, INFER_DIV)
 static torch_value_t *
 where(torch_eval_t *t, torch_value_t *const *arg)
 {
-    infer_param_t   p;
-    infer_value_t  *in[3];
+    infer_value_t  *mask, *a, *b;
 
-    in[0] = aten_cast(t, aten_tensor(t, arg[0]), INFER_BOOL);
-
-    if (in[0] == NULL || arg[1] == NULL || arg[2] == NULL
-        || aten_promote(t, arg[1], arg[2], &in[1], &in[2]) != 0)
-    {
-        return in[0] == NULL ? NULL : TORCH_DECLINE;
+    if (arg[1] == NULL || arg[2] == NULL) {
+        return TORCH_DECLINE;
     }
 
-    memset(&p, 0, sizeof(p));
+    mask = aten_cast(t, aten_tensor(t, arg[0]), INFER_BOOL);
 
-    return aten_new(t, aten_emit(t, INFER_OP_WHERE, &p, in, 3));
+    return mask == NULL || aten_promote(t, arg[1], arg[2], &a, &b) != 0 ? NULL
+           : aten_new(t, aten_where(t, mask, a, b));
 }
 
 
@@ -319,23 +307,14 @@ static torch_value_t *
 masked_fill(torch_eval_t *t, torch_value_t *const *arg)
 {
     double          value = 0;
-    infer_param_t   p;
-    infer_value_t  *in[3];
+    infer_value_t  *x, *mask;
 
-    in[2] = aten_tensor(t, arg[0]);
-    in[0] = aten_cast(t, aten_tensor(t, arg[1]), INFER_BOOL);
+    x = aten_tensor(t, arg[0]);
+    mask = x != NULL ? aten_tensor(t, arg[1]) : NULL;
 
-    if (in[2] == NULL || in[0] == NULL
-        || aten_double(t, arg[2], &value) != 0)
-    {
-        return NULL;
-    }
-
-    in[1] = aten_scalar(t, in[2], value);
-    memset(&p, 0, sizeof(p));
-
-    return in[1] == NULL ? NULL
-           : aten_new(t, aten_emit(t, INFER_OP_WHERE, &p, in, 3));
+    return mask == NULL || aten_double(t, arg[2], &value) != 0 ? NULL
+           : aten_new(t, aten_where(t, aten_cast(t, mask, INFER_BOOL),
+                                    aten_scalar(t, x, value), x));
 }
 
 
@@ -388,9 +367,9 @@ to_kind(torch_eval_t *t, torch_value_t *const *arg, infer_dtype_t dtype)
            ? aten_new(t, aten_cast(t, arg[0]->tensor, dtype)) : TORCH_DECLINE;
 }
 
-ATEN_KIND(to_float, to_kind, INFER_F32)
-ATEN_KIND(to_long, to_kind, INFER_I64)
-ATEN_KIND(to_bool, to_kind, INFER_BOOL)
+TORCH_KIND(to_float, to_kind, INFER_F32)
+TORCH_KIND(to_long, to_kind, INFER_I64)
+TORCH_KIND(to_bool, to_kind, INFER_BOOL)
 
 
 static torch_value_t *

@@ -12,23 +12,6 @@
 #define MAX_SUM  4096
 
 
-static infer_value_t *
-select_where(torch_eval_t *t, infer_value_t *mask, infer_value_t *a,
-    infer_value_t *b)
-{
-    infer_param_t   p;
-    infer_value_t  *in[3] = { mask, a, b };
-
-    if (mask == NULL || a == NULL || b == NULL) {
-        return NULL;
-    }
-
-    memset(&p, 0, sizeof(p));
-
-    return aten_emit(t, INFER_OP_WHERE, &p, in, 3);
-}
-
-
 /* 0 .. n - 1 */
 static infer_value_t *
 numbers_to(torch_eval_t *t, int64_t n)
@@ -118,7 +101,7 @@ gather(torch_eval_t *t, torch_value_t *const *arg)
 
     mask = aten_binary(t, INFER_EQUAL, index,
                        numbers_to(t, x->dim[x->rank - 1].base));
-    y = select_where(t, mask, x, aten_scalar(t, x, 0));
+    y = aten_where(t, mask, x, aten_scalar(t, x, 0));
     y = aten_reduce(t, y, INFER_REDUCE_SUM, 1u << (last + 1), 0);
 
     return y != NULL ? aten_new(t, aten_swap(t, y, axis, last)) : NULL;
@@ -214,8 +197,8 @@ index_put(torch_eval_t *t, torch_value_t *const *arg)
 
     values = aten_reshape(t, aten_cast(t, values, x->dtype), 0, NULL);
 
-    return aten_new(t, select_where(t, aten_reshape(t, mask, x->rank, dim),
-                                    values, x));
+    return aten_new(t, aten_where(t, aten_reshape(t, mask, x->rank, dim),
+                                  values, x));
 }
 
 
@@ -257,11 +240,11 @@ triangle(torch_eval_t *t, torch_value_t *const *arg, int upper)
 
     mask = infer_graph_constant(t->g, NULL, INFER_BOOL, 2, dim, keep);
 
-    return aten_new(t, select_where(t, mask, x, aten_scalar(t, x, 0)));
+    return aten_new(t, aten_where(t, mask, x, aten_scalar(t, x, 0)));
 }
 
-ATEN_KIND(triu, triangle, 1)
-ATEN_KIND(tril, triangle, 0)
+TORCH_KIND(triu, triangle, 1)
+TORCH_KIND(tril, triangle, 0)
 
 
 const torch_builtin_t  torch_builtins_gather[] = {

@@ -32,21 +32,6 @@ channel_vector(torch_eval_t *t, const torch_value_t *v, infer_dim_t n,
 }
 
 
-static int
-refuse_training(torch_eval_t *t, const torch_value_t *v)
-{
-    int64_t  training = 0;
-
-    if (aten_int(t, v, &training) != 0) {
-        return -1;
-    }
-
-    return training == 0 ? 0
-           : torch_fail(t, "the model was traced in training mode: call "
-                        "model.eval() before torch.jit.trace");
-}
-
-
 /* arg: input, weight, bias, running mean, running variance; epsilon */
 static torch_value_t *
 normalise_by_statistics(torch_eval_t *t, torch_value_t *const *arg,
@@ -86,7 +71,7 @@ normalise_by_statistics(torch_eval_t *t, torch_value_t *const *arg,
 static torch_value_t *
 batch_norm(torch_eval_t *t, torch_value_t *const *arg)
 {
-    return refuse_training(t, arg[5]) != 0 ? NULL
+    return torch_check_training(t, arg[5]) != 0 ? NULL
            : normalise_by_statistics(t, arg, arg[7]);
 }
 
@@ -293,8 +278,8 @@ softmax_kind(torch_eval_t *t, torch_value_t *const *arg, int log)
     return aten_new(t, aten_softmax(t, aten_cast(t, x, dtype), axis, log));
 }
 
-ATEN_KIND(softmax, softmax_kind, 0)
-ATEN_KIND(log_softmax, softmax_kind, 1)
+TORCH_KIND(softmax, softmax_kind, 0)
+TORCH_KIND(log_softmax, softmax_kind, 1)
 
 
 /* x divided by its norm is composed; this is for torch.norm and others. */
@@ -336,7 +321,7 @@ dropout(torch_eval_t *t, torch_value_t *const *arg)
 
     /* some models leave it on, with nothing to drop */
     return aten_double(t, arg[1], &p) != 0
-           || (p != 0 && refuse_training(t, arg[2]) != 0) ? NULL : arg[0];
+           || (p != 0 && torch_check_training(t, arg[2]) != 0) ? NULL : arg[0];
 }
 
 

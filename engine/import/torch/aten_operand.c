@@ -64,6 +64,12 @@ aten_check_index(torch_eval_t *t, const infer_value_t *x)
     infer_graph_t        *g = t->g;
     const infer_value_t  *v = x;
 
+    if (t->choosing && x->data == NULL) {
+        return torch_fail(t, "indices are computed on one side of a decision "
+                          "that depends on the data of a tensor, which is not "
+                          "supported");
+    }
+
     if (!aten_is_float(x->dtype)) {
         return 0;
     }
@@ -543,6 +549,23 @@ aten_concat(torch_eval_t *t, infer_value_t *const *in, int n, int axis)
     p.axis.axis = axis;
 
     return aten_emit(t, INFER_OP_CONCAT, &p, in, n);
+}
+
+
+infer_value_t *
+aten_where(torch_eval_t *t, infer_value_t *mask, infer_value_t *a,
+    infer_value_t *b)
+{
+    infer_param_t   p;
+    infer_value_t  *in[3] = { mask, a, b };
+
+    if (mask == NULL || a == NULL || b == NULL) {
+        return NULL;
+    }
+
+    memset(&p, 0, sizeof(p));
+
+    return aten_emit(t, INFER_OP_WHERE, &p, in, 3);
 }
 
 

@@ -36,10 +36,10 @@ reduce(torch_eval_t *t, torch_value_t *const *arg, infer_reduce_kind_t kind)
                                    keep != 0));
 }
 
-ATEN_KIND(mean, reduce, INFER_REDUCE_MEAN)
-ATEN_KIND(sum, reduce, INFER_REDUCE_SUM)
-ATEN_KIND(amax, reduce, INFER_REDUCE_MAX)
-ATEN_KIND(amin, reduce, INFER_REDUCE_MIN)
+TORCH_KIND(mean, reduce, INFER_REDUCE_MEAN)
+TORCH_KIND(sum, reduce, INFER_REDUCE_SUM)
+TORCH_KIND(amax, reduce, INFER_REDUCE_MAX)
+TORCH_KIND(amin, reduce, INFER_REDUCE_MIN)
 
 
 /* arg: self, dtype: over all dimensions */
@@ -54,8 +54,8 @@ reduce_all(torch_eval_t *t, torch_value_t *const *arg,
            ? reduce(t, all, kind) : TORCH_DECLINE;
 }
 
-ATEN_KIND(mean_all, reduce_all, INFER_REDUCE_MEAN)
-ATEN_KIND(sum_all, reduce_all, INFER_REDUCE_SUM)
+TORCH_KIND(mean_all, reduce_all, INFER_REDUCE_MEAN)
+TORCH_KIND(sum_all, reduce_all, INFER_REDUCE_SUM)
 
 
 static torch_value_t *
@@ -67,8 +67,8 @@ extreme_all(torch_eval_t *t, torch_value_t *const *arg,
     return reduce_all(t, all, kind);
 }
 
-ATEN_KIND(max_all, extreme_all, INFER_REDUCE_MAX)
-ATEN_KIND(min_all, extreme_all, INFER_REDUCE_MIN)
+TORCH_KIND(max_all, extreme_all, INFER_REDUCE_MAX)
+TORCH_KIND(min_all, extreme_all, INFER_REDUCE_MIN)
 
 
 static torch_value_t *
@@ -85,8 +85,8 @@ extreme_of_two(torch_eval_t *t, torch_value_t *const *arg,
            : aten_new(t, aten_binary(t, kind, a, b));
 }
 
-ATEN_KIND(max_of_two, extreme_of_two, INFER_MAX)
-ATEN_KIND(min_of_two, extreme_of_two, INFER_MIN)
+TORCH_KIND(max_of_two, extreme_of_two, INFER_MAX)
+TORCH_KIND(min_of_two, extreme_of_two, INFER_MIN)
 
 
 /*
@@ -220,8 +220,8 @@ extreme_along(torch_eval_t *t, torch_value_t *const *arg,
     return v != NULL && torch_append(t->g, both, v) == 0 ? both : NULL;
 }
 
-ATEN_KIND(max_along, extreme_along, INFER_REDUCE_MAX)
-ATEN_KIND(min_along, extreme_along, INFER_REDUCE_MIN)
+TORCH_KIND(max_along, extreme_along, INFER_REDUCE_MAX)
+TORCH_KIND(min_along, extreme_along, INFER_REDUCE_MIN)
 
 
 /* sum((x - mean)^2) / (n - correction) */
@@ -283,8 +283,8 @@ deviation(torch_eval_t *t, torch_value_t *const *arg, int root)
     return variance(t, x, axes, unbiased != 0, keep != 0, root);
 }
 
-ATEN_KIND(var, deviation, 0)
-ATEN_KIND(std_, deviation, 1)
+TORCH_KIND(var, deviation, 0)
+TORCH_KIND(std_, deviation, 1)
 
 
 /* True where any is, where all are: as numbers. */
@@ -311,8 +311,8 @@ truth(torch_eval_t *t, torch_value_t *const *arg, infer_reduce_kind_t kind)
                                  INFER_BOOL));
 }
 
-ATEN_KIND(any, truth, INFER_REDUCE_MAX)
-ATEN_KIND(all, truth, INFER_REDUCE_MIN)
+TORCH_KIND(any, truth, INFER_REDUCE_MAX)
+TORCH_KIND(all, truth, INFER_REDUCE_MIN)
 
 
 const torch_builtin_t  torch_builtins_reduce[] = {

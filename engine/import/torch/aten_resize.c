@@ -28,7 +28,7 @@ element(const torch_value_t *v, size_t i)
 static torch_value_t *
 resize(torch_eval_t *t, const torch_value_t *input, int n,
     const torch_value_t *sizes, torch_value_t *const *scale,
-    infer_resize_mode_t mode, infer_resize_coord_t coord)
+    infer_resize_mode_t mode, infer_resize_coord_t coord, int antialias)
 {
     int             k;
     double          given;
@@ -45,8 +45,11 @@ resize(torch_eval_t *t, const torch_value_t *input, int n,
     memset(&p, 0, sizeof(p));
     p.resize.mode = mode;
     p.resize.coord = coord;
-    p.resize.nearest = INFER_NEAREST_FLOOR;
-    p.resize.cubic_a = -0.75f;
+    p.resize.nearest = coord == INFER_COORD_ASYMMETRIC
+                       ? INFER_NEAREST_FLOOR
+                       : INFER_NEAREST_ROUND_PREFER_CEIL;
+    p.resize.antialias = p.resize.exclude_outside = antialias;
+    p.resize.cubic_a = antialias ? -0.5f : -0.75f;
     memcpy(p.resize.out, x->dim, sizeof(x->dim));
 
     for (int i = 0; i < INFER_MAX_RANK; i++) {
@@ -86,7 +89,8 @@ resize(torch_eval_t *t, const torch_value_t *input, int n,
 
 /* arg: self, output_size, scale_factors; or a scale for each dimension */
 static torch_value_t *
-nearest(torch_eval_t *t, torch_value_t *const *arg, int n)
+nearest_of(torch_eval_t *t, torch_value_t *const *arg, int n,
+    infer_resize_coord_t coord)
 {
     torch_value_t *const  scale[] = {
         arg[2], n > 1 && !aten_is_none(arg[3]) ? arg[3] : arg[2],
@@ -94,18 +98,36 @@ nearest(torch_eval_t *t, torch_value_t *const *arg, int n)
     };
 
     return resize(t, arg[0], n, arg[1], scale, INFER_RESIZE_NEAREST,
-                  INFER_COORD_ASYMMETRIC);
+                  coord, 0);
 }
 
-ATEN_KIND(nearest1d, nearest, 1)
-ATEN_KIND(nearest2d, nearest, 2)
-ATEN_KIND(nearest3d, nearest, 3)
+
+static torch_value_t *
+nearest(torch_eval_t *t, torch_value_t *const *arg, int n)
+{
+    return nearest_of(t, arg, n, INFER_COORD_ASYMMETRIC);
+}
+
+TORCH_KIND(nearest1d, nearest, 1)
+TORCH_KIND(nearest2d, nearest, 2)
+TORCH_KIND(nearest3d, nearest, 3)
+
+
+static torch_value_t *
+nearest_exact(torch_eval_t *t, torch_value_t *const *arg, int n)
+{
+    return nearest_of(t, arg, n, INFER_COORD_HALF_PIXEL);
+}
+
+TORCH_KIND(nearest_exact1d, nearest_exact, 1)
+TORCH_KIND(nearest_exact2d, nearest_exact, 2)
+TORCH_KIND(nearest_exact3d, nearest_exact, 3)
 
 
 /* arg: self, output_size, align_corners, scales as above */
 static torch_value_t *
 interpolate(torch_eval_t *t, torch_value_t *const *arg, int n,
-    infer_resize_mode_t mode)
+    infer_resize_mode_t mode, int antialias)
 {
     int64_t               align = 0;
     torch_value_t *const  scale[] = {
@@ -116,25 +138,35 @@ interpolate(torch_eval_t *t, torch_value_t *const *arg, int n,
     return aten_int(t, arg[2], &align) != 0 ? NULL
            : resize(t, arg[0], n, arg[1], scale, mode,
                     align ? INFER_COORD_ALIGN_CORNERS
-                          : INFER_COORD_HALF_PIXEL);
+                          : INFER_COORD_HALF_PIXEL, antialias);
 }
 
 
 static torch_value_t *
 linear(torch_eval_t *t, torch_value_t *const *arg, int n)
 {
-    return interpolate(t, arg, n, INFER_RESIZE_LINEAR);
+    return interpolate(t, arg, n, INFER_RESIZE_LINEAR, 0);
 }
 
-ATEN_KIND(linear1d, linear, 1)
-ATEN_KIND(bilinear2d, linear, 2)
-ATEN_KIND(trilinear3d, linear, 3)
+TORCH_KIND(linear1d, linear, 1)
+TORCH_KIND(bilinear2d, linear, 2)
+TORCH_KIND(trilinear3d, linear, 3)
 
 
 static torch_value_t *
-bicubic2d(torch_eval_t *t, torch_value_t *const *arg)
+cubic(torch_eval_t *t, torch_value_t *const *arg, int antialias)
 {
-    return interpolate(t, arg, 2, INFER_RESIZE_CUBIC);
+    return interpolate(t, arg, 2, INFER_RESIZE_CUBIC, antialias);
+}
+
+TORCH_KIND(bicubic2d, cubic, 0)
+TORCH_KIND(bicubic2d_aa, cubic, 1)
+
+
+static torch_value_t *
+bilinear2d_aa(torch_eval_t *t, torch_value_t *const *arg)
+{
+    return interpolate(t, arg, 2, INFER_RESIZE_LINEAR, 1);
 }
 
 
@@ -145,9 +177,14 @@ const torch_builtin_t  torch_builtins_resize[] = {
     { "torch.upsample_nearest1d", NEAREST, nearest1d },
     { "torch.upsample_nearest2d", NEAREST, nearest2d },
     { "torch.upsample_nearest3d", NEAREST, nearest3d },
+    { "torch._upsample_nearest_exact1d", NEAREST, nearest_exact1d },
+    { "torch._upsample_nearest_exact2d", NEAREST, nearest_exact2d },
+    { "torch._upsample_nearest_exact3d", NEAREST, nearest_exact3d },
     { "torch.upsample_linear1d", LINEAR, linear1d },
     { "torch.upsample_bilinear2d", LINEAR, bilinear2d },
     { "torch.upsample_trilinear3d", LINEAR, trilinear3d },
     { "torch.upsample_bicubic2d", LINEAR, bicubic2d },
+    { "torch._upsample_bilinear2d_aa", LINEAR, bilinear2d_aa },
+    { "torch._upsample_bicubic2d_aa", LINEAR, bicubic2d_aa },
     { NULL, NULL, NULL }
 };

@@ -4,14 +4,23 @@
  * before it.
  */
 
+#include <math.h>
 #include <string.h>
 
 #include "import/torch/aten.h"
 
 
+typedef enum {
+    CELL_LSTM,
+    CELL_GRU,
+    CELL_TANH,                    /* the plain ones */
+    CELL_RELU
+} cell_t;
+
 /* A layer in one direction. */
 typedef struct {
-    int              gates;       /* 4: LSTM, 3: GRU */
+    cell_t           cell;
+    int              gates;
     infer_value_t   *w;           /* (gates * H, I) */
     infer_value_t   *u;           /* (gates * H, H), of the state */
     infer_value_t   *b;           /* or NULL */
@@ -85,6 +94,18 @@ gru_step(torch_eval_t *t, const layer_t *l, infer_value_t *x,
 }
 
 
+/* h = tanh(x + u), or relu */
+static infer_value_t *
+plain_step(torch_eval_t *t, const layer_t *l, infer_value_t *x,
+    infer_value_t *h)
+{
+    x = aten_binary(t, INFER_ADD, gates_of(t, l, h, 1), x);
+
+    return l->cell == CELL_TANH ? aten_unary(t, x, INFER_TANH)
+           : infer_emit_unary(t->g, t->place, x, INFER_CLIP, 0, INFINITY);
+}
+
+
 /* x (N, L, I) to (N, L, H); *h and *c: (N, H), the state before and after. */
 static infer_value_t *
 run_layer(torch_eval_t *t, const layer_t *l, infer_value_t *x,
@@ -106,8 +127,9 @@ run_layer(torch_eval_t *t, const layer_t *l, infer_value_t *x,
         k = l->reverse ? steps - 1 - i : i;
         g = aten_pick(t, x, 1, infer_dim(k));
         *h = g == NULL ? NULL
-             : l->gates == 4 ? lstm_step(t, l, g, *h, c)
-             : gru_step(t, l, g, *h);
+             : l->cell == CELL_LSTM ? lstm_step(t, l, g, *h, c)
+             : l->cell == CELL_GRU ? gru_step(t, l, g, *h)
+             : plain_step(t, l, g, *h);
 
         if (*h == NULL) {
             return NULL;
@@ -218,12 +240,13 @@ state(torch_eval_t *t, infer_value_t *h, int i)
 /* All layers and directions: x and the states are replaced. */
 static infer_value_t *
 run_layers(torch_eval_t *t, infer_value_t *x, const torch_value_t *list,
-    int biases, int gates, int layers, int directions, infer_value_t **h,
+    int biases, cell_t cell, int layers, int directions, infer_value_t **h,
     infer_value_t **c)
 {
-    int             i = 0;
+    int             i = 0, is_lstm = cell == CELL_LSTM;
     size_t          at = 0;
-    layer_t         l = { .gates = gates };
+    layer_t         l = { .cell = cell,
+                          .gates = is_lstm ? 4 : cell == CELL_GRU ? 3 : 1 };
     infer_dim_t     dim[3];
     infer_value_t  *out[2], *now[2], **last[2];
 
@@ -238,9 +261,9 @@ run_layers(torch_eval_t *t, infer_value_t *x, const torch_value_t *list,
     for (int layer = 0; layer < layers && x != NULL; layer++) {
         for (l.reverse = 0; l.reverse < directions; l.reverse++, i++) {
             now[0] = state(t, *h, i);
-            now[1] = gates == 4 ? state(t, *c, i) : NULL;
+            now[1] = is_lstm ? state(t, *c, i) : NULL;
 
-            if (now[0] == NULL || (gates == 4 && now[1] == NULL)
+            if (now[0] == NULL || (is_lstm && now[1] == NULL)
                 || read_layer(t, list, &at, biases, &l) != 0)
             {
                 return NULL;
@@ -262,7 +285,7 @@ run_layers(torch_eval_t *t, infer_value_t *x, const torch_value_t *list,
     }
 
     *h = aten_concat(t, last[0], i, 0);
-    *c = gates == 4 ? aten_concat(t, last[1], i, 0) : NULL;
+    *c = is_lstm ? aten_concat(t, last[1], i, 0) : NULL;
 
     return x;
 }
@@ -290,9 +313,10 @@ results(torch_eval_t *t, infer_value_t *const *y, int n)
 /* arg: input, hx, params, has_biases, num_layers, dropout, train,
    bidirectional, batch_first */
 static torch_value_t *
-recurrent(torch_eval_t *t, torch_value_t *const *arg, int gates)
+recurrent(torch_eval_t *t, torch_value_t *const *arg, cell_t cell)
 {
-    int64_t         biases = 1, layers = 1, two = 0, first = 0, train = 0;
+    int             is_lstm = cell == CELL_LSTM;
+    int64_t         biases = 1, layers = 1, two = 0, first = 0;
     double          dropout = 0;
     infer_value_t  *x, *y[3] = { NULL };
     torch_value_t  *const *hx = &arg[1];
@@ -303,7 +327,7 @@ recurrent(torch_eval_t *t, torch_value_t *const *arg, int gates)
         return TORCH_DECLINE;
     }
 
-    if (gates == 4) {
+    if (is_lstm) {
         if (arg[1]->kind != TORCH_LIST || arg[1]->items.n != 2) {
             return TORCH_DECLINE;
         }
@@ -311,7 +335,7 @@ recurrent(torch_eval_t *t, torch_value_t *const *arg, int gates)
         hx = arg[1]->items.item;
     }
 
-    for (int i = 0; i < (gates == 4 ? 2 : 1); i++) {
+    for (int i = 0; i < (is_lstm ? 2 : 1); i++) {
         y[1 + i] = aten_tensor(t, hx[i]);
         if (y[1 + i] == NULL) {
             return NULL;
@@ -322,7 +346,8 @@ recurrent(torch_eval_t *t, torch_value_t *const *arg, int gates)
 
     if (aten_int(t, arg[3], &biases) != 0 || aten_int(t, arg[4], &layers) != 0
         || aten_double(t, arg[5], &dropout) != 0
-        || aten_int(t, arg[6], &train) != 0 || aten_int(t, arg[7], &two) != 0
+        || (dropout != 0 && torch_check_training(t, arg[6]) != 0)
+        || aten_int(t, arg[7], &two) != 0
         || aten_int(t, arg[8], &first) != 0)
     {
         return NULL;
@@ -331,12 +356,6 @@ recurrent(torch_eval_t *t, torch_value_t *const *arg, int gates)
     x = x->rank == 3 && !first ? aten_swap(t, x, 0, 1) : x;
 
     if (x == NULL) {
-        return NULL;
-    }
-
-    if (train && dropout != 0) {
-        torch_fail(t, "the model was traced in training mode: call "
-                   "model.eval() before torch.jit.trace");
         return NULL;
     }
 
@@ -349,15 +368,17 @@ recurrent(torch_eval_t *t, torch_value_t *const *arg, int gates)
         return NULL;
     }
 
-    x = run_layers(t, x, arg[2], biases != 0, gates, (int) layers,
+    x = run_layers(t, x, arg[2], biases != 0, cell, (int) layers,
                    two ? 2 : 1, &y[1], &y[2]);
     y[0] = first ? x : aten_swap(t, x, 0, 1);
 
-    return y[0] != NULL ? results(t, y, gates == 4 ? 3 : 2) : NULL;
+    return y[0] != NULL ? results(t, y, is_lstm ? 3 : 2) : NULL;
 }
 
-ATEN_KIND(lstm, recurrent, 4)
-ATEN_KIND(gru, recurrent, 3)
+TORCH_KIND(lstm, recurrent, CELL_LSTM)
+TORCH_KIND(gru, recurrent, CELL_GRU)
+TORCH_KIND(rnn_tanh, recurrent, CELL_TANH)
+TORCH_KIND(rnn_relu, recurrent, CELL_RELU)
 
 
 #define PARAMETERS  "input hx params has_biases num_layers dropout train " \
@@ -366,6 +387,8 @@ ATEN_KIND(gru, recurrent, 3)
 const torch_builtin_t  torch_builtins_rnn[] = {
     { "torch.lstm", PARAMETERS, lstm },
     { "torch.gru", PARAMETERS, gru },
+    { "torch.rnn_tanh", PARAMETERS, rnn_tanh },
+    { "torch.rnn_relu", PARAMETERS, rnn_relu },
     { "torch.quantized_lstm", PARAMETERS " dtype use_dynamic", lstm },
     { "torch.quantized_gru", PARAMETERS, gru },
     { NULL, NULL, NULL }

@@ -480,7 +480,13 @@ index_by(torch_eval_t *t, torch_value_t *const *arg)
             return NULL;
         }
 
-        if (one == NULL || one->dtype == INFER_BOOL || one->dtype == INFER_U8
+        if (one != NULL && one->dtype == INFER_BOOL) {
+            torch_fail(t, "a mask takes elements whose number depends on its "
+                       "data, which is not supported");
+            return NULL;
+        }
+
+        if (one == NULL || one->dtype == INFER_U8
             || first + n != i || x->dim[i].batch != 0)
         {
             return one == NULL ? NULL : TORCH_DECLINE;
@@ -653,8 +659,8 @@ pad_by(torch_eval_t *t, torch_value_t *const *arg, infer_pad_mode_t mode)
     return pad_mode(t, arg, mode, NULL);
 }
 
-ATEN_KIND(pad_reflect, pad_by, INFER_PAD_REFLECT)
-ATEN_KIND(pad_edge, pad_by, INFER_PAD_EDGE)
+TORCH_KIND(pad_reflect, pad_by, INFER_PAD_REFLECT)
+TORCH_KIND(pad_edge, pad_by, INFER_PAD_EDGE)
 
 
 const torch_builtin_t  torch_builtins_slice[] = {

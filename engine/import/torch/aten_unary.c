@@ -18,15 +18,15 @@ unary(torch_eval_t *t, torch_value_t *const *arg, infer_unary_kind_t kind)
            : TORCH_DECLINE;
 }
 
-ATEN_KIND(sigmoid, unary, INFER_SIGMOID)
-ATEN_KIND(silu, unary, INFER_SILU)
-ATEN_KIND(hardswish, unary, INFER_HARDSWISH)
-ATEN_KIND(tanh_, unary, INFER_TANH)
-ATEN_KIND(erf_, unary, INFER_ERF)
-ATEN_KIND(exp_, unary, INFER_EXP)
-ATEN_KIND(log_, unary, INFER_LOG)
-ATEN_KIND(sqrt_, unary, INFER_SQRT)
-ATEN_KIND(reciprocal, unary, INFER_RECIPROCAL)
+TORCH_KIND(sigmoid, unary, INFER_SIGMOID)
+TORCH_KIND(silu, unary, INFER_SILU)
+TORCH_KIND(hardswish, unary, INFER_HARDSWISH)
+TORCH_KIND(tanh_, unary, INFER_TANH)
+TORCH_KIND(erf_, unary, INFER_ERF)
+TORCH_KIND(exp_, unary, INFER_EXP)
+TORCH_KIND(log_, unary, INFER_LOG)
+TORCH_KIND(sqrt_, unary, INFER_SQRT)
+TORCH_KIND(reciprocal, unary, INFER_RECIPROCAL)
 
 
 /* The same where an integer stays one. */
@@ -38,8 +38,8 @@ unary_any(torch_eval_t *t, torch_value_t *const *arg, infer_unary_kind_t kind)
            : TORCH_DECLINE;
 }
 
-ATEN_KIND(neg, unary_any, INFER_NEG)
-ATEN_KIND(abs_, unary_any, INFER_ABS)
+TORCH_KIND(neg, unary_any, INFER_NEG)
+TORCH_KIND(abs_, unary_any, INFER_ABS)
 
 
 static torch_value_t *
@@ -53,8 +53,62 @@ rounded(torch_eval_t *t, torch_value_t *const *arg, infer_unary_kind_t kind)
                                                 : arg[0];
 }
 
-ATEN_KIND(floor_, rounded, INFER_FLOOR)
-ATEN_KIND(ceil_, rounded, INFER_CEIL)
+TORCH_KIND(floor_, rounded, INFER_FLOOR)
+TORCH_KIND(ceil_, rounded, INFER_CEIL)
+TORCH_KIND(round_, rounded, INFER_ROUND)
+
+
+/*
+ * Sine and cosine of constants, of which places in a sequence are made; the
+ * engine has no operator for them.
+ */
+static torch_value_t *
+wave(torch_eval_t *t, torch_value_t *const *arg, double (*f)(double))
+{
+    double         *y;
+    int64_t         dim[INFER_MAX_RANK];
+    infer_dim_t     n;
+    infer_dtype_t   dtype;
+    infer_value_t  *x;
+
+    x = aten_float(t, arg[0]);
+    dtype = x != NULL ? x->dtype : INFER_F32;
+    x = aten_cast(t, x, INFER_F64);
+
+    if (x == NULL) {
+        return NULL;
+    }
+
+    if (x->data == NULL || x->varied[0] != NULL
+        || infer_value_numel(x, &n) != 0 || n.batch != 0)
+    {
+        torch_fail(t, "sines and cosines are only supported of what does not "
+                   "depend on the input");
+        return NULL;
+    }
+
+    y = infer_graph_alloc(t->g, (size_t) n.base * sizeof(*y) + 1);
+    if (y == NULL) {
+        return NULL;
+    }
+
+    memcpy(y, x->data, (size_t) n.base * sizeof(*y));
+
+    for (int64_t i = 0; i < n.base; i++) {
+        y[i] = f(y[i]);
+    }
+
+    for (int i = 0; i < x->rank; i++) {
+        dim[i] = x->dim[i].base;
+    }
+
+    return aten_new(t, aten_cast(t, infer_graph_constant(t->g, NULL, INFER_F64,
+                                                         x->rank, dim, y),
+                                 dtype));
+}
+
+TORCH_KIND(sin_, wave, sin)
+TORCH_KIND(cos_, wave, cos)
 
 
 static torch_value_t *
@@ -425,7 +479,11 @@ const torch_builtin_t  torch_builtins_unary[] = {
     { "torch.abs", "self", abs_ },
     { "torch.floor", "self", floor_ },
     { "torch.ceil", "self", ceil_ },
+    { "torch.round", "self", round_ },
+    { "torch.sin", "self", sin_ },
+    { "torch.cos", "self", cos_ },
     { "torch.logical_not", "self", logical_not },
+    { "torch.__not__", "self", logical_not },
     { "torch.bitwise_not", "self", bitwise_not },
     { NULL, NULL, NULL }
 };

@@ -179,17 +179,16 @@ convolution(torch_eval_t *t, torch_value_t *const *arg)
     torch_value_t *const  plain[] = {
         arg[0], arg[1], arg[2], arg[3], arg[4], arg[5], arg[8]
     };
+    torch_value_t *const  other[] = {
+        arg[0], arg[1], arg[2], arg[3], arg[4], arg[5], arg[7], arg[8]
+    };
 
     if (aten_int(t, arg[6], &transposed) != 0) {
         return NULL;
     }
 
-    if (transposed) {
-        torch_fail(t, "a transposed convolution is not supported");
-        return NULL;
-    }
-
-    return conv(t, plain);
+    return !transposed ? conv(t, plain)
+           : aten_new(t, aten_call(t, "torch._conv_transposed", other, 8));
 }
 
 
@@ -297,9 +296,9 @@ max_pool_only(torch_eval_t *t, torch_value_t *const *arg, int n)
     return max_pool(t, arg, n, 0);
 }
 
-ATEN_KIND(max_pool1d, max_pool_only, 1)
-ATEN_KIND(max_pool2d, max_pool_only, 2)
-ATEN_KIND(max_pool3d, max_pool_only, 3)
+TORCH_KIND(max_pool1d, max_pool_only, 1)
+TORCH_KIND(max_pool2d, max_pool_only, 2)
+TORCH_KIND(max_pool3d, max_pool_only, 3)
 
 
 static torch_value_t *
@@ -308,9 +307,9 @@ max_pool_indices(torch_eval_t *t, torch_value_t *const *arg, int n)
     return max_pool(t, arg, n, 1);
 }
 
-ATEN_KIND(max_pool1d_with_indices, max_pool_indices, 1)
-ATEN_KIND(max_pool2d_with_indices, max_pool_indices, 2)
-ATEN_KIND(max_pool3d_with_indices, max_pool_indices, 3)
+TORCH_KIND(max_pool1d_with_indices, max_pool_indices, 1)
+TORCH_KIND(max_pool2d_with_indices, max_pool_indices, 2)
+TORCH_KIND(max_pool3d_with_indices, max_pool_indices, 3)
 
 
 /* arg: self, kernel_size, stride, padding, ceil_mode, count_include_pad,
@@ -339,9 +338,9 @@ avg_pool(torch_eval_t *t, torch_value_t *const *arg, int n)
     return pool(t, &p, arg[0], arg + 1, NULL, n, 1);
 }
 
-ATEN_KIND(avg_pool1d, avg_pool, 1)
-ATEN_KIND(avg_pool2d, avg_pool, 2)
-ATEN_KIND(avg_pool3d, avg_pool, 3)
+TORCH_KIND(avg_pool1d, avg_pool, 1)
+TORCH_KIND(avg_pool2d, avg_pool, 2)
+TORCH_KIND(avg_pool3d, avg_pool, 3)
 
 
 /*
@@ -479,9 +478,9 @@ adaptive_avg(torch_eval_t *t, torch_value_t *const *arg, int n)
     return adaptive(t, arg, n, INFER_REDUCE_MEAN);
 }
 
-ATEN_KIND(adaptive_avg_pool1d, adaptive_avg, 1)
-ATEN_KIND(adaptive_avg_pool2d, adaptive_avg, 2)
-ATEN_KIND(adaptive_avg_pool3d, adaptive_avg, 3)
+TORCH_KIND(adaptive_avg_pool1d, adaptive_avg, 1)
+TORCH_KIND(adaptive_avg_pool2d, adaptive_avg, 2)
+TORCH_KIND(adaptive_avg_pool3d, adaptive_avg, 3)
 
 
 /* The indices that PyTorch gives with the maxima are left out. */
@@ -504,9 +503,9 @@ adaptive_max(torch_eval_t *t, torch_value_t *const *arg, int n)
            && torch_append(t->g, both, none) == 0 ? both : NULL;
 }
 
-ATEN_KIND(adaptive_max_pool1d, adaptive_max, 1)
-ATEN_KIND(adaptive_max_pool2d, adaptive_max, 2)
-ATEN_KIND(adaptive_max_pool3d, adaptive_max, 3)
+TORCH_KIND(adaptive_max_pool1d, adaptive_max, 1)
+TORCH_KIND(adaptive_max_pool2d, adaptive_max, 2)
+TORCH_KIND(adaptive_max_pool3d, adaptive_max, 3)
 
 
 #define CONV  "input weight bias stride padding dilation groups"

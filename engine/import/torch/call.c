@@ -55,6 +55,7 @@ static torch_value_t *call_builtins(torch_eval_t *t, const char *name,
 static int count(torch_eval_t *t, const char *name);
 static torch_value_t *call_in_place(torch_eval_t *t, const char *name,
     const torch_args_t *args);
+static int is_in_place(const char *name);
 static int check_fresh(torch_eval_t *t, torch_value_t *const *v, size_t n);
 static void fail_arguments(torch_eval_t *t, const char *name,
     const torch_args_t *args);
@@ -64,6 +65,10 @@ static infer_value_t *put_part(torch_eval_t *t, const torch_part_t *part,
     infer_value_t *y);
 static torch_value_t *construct(torch_eval_t *t,
     const torch_definition_t *class, const torch_args_t *args);
+static const torch_definition_t *find_new(const torch_eval_t *t,
+    const char *name);
+static torch_value_t *make_object(torch_eval_t *t,
+    const torch_definition_t *class);
 
 
 torch_value_t *
@@ -109,8 +114,11 @@ call_function(torch_eval_t *t, const char *file, const torch_node_t *f,
     }
 
     t->calls++;
-    t->file = file;
-    t->line = f->line;
+
+    if (t->within == 0) {
+        t->file = file;
+        t->line = f->line;
+    }
 
     rc = bind(&frame, f, args);
     rc = rc == 0 ? torch_run_block(&frame, f->child[f->n - 1]) : rc;
@@ -193,6 +201,12 @@ torch_call_named(torch_eval_t *t, const char *name, const torch_args_t *args)
                : construct(t, d, args);
     }
 
+    d = find_new(t, name);
+
+    if (d != NULL) {
+        return make_object(t, d);
+    }
+
     return call_builtins(t, name, args);
 }
 
@@ -204,9 +218,14 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
     int                     known = 0;
     const char             *file;
     torch_value_t          *v;
+    const torch_node_t     *f;
     const torch_builtin_t  *b;
 
-    if (check_fresh(t, args->value, args->n) != 0) {
+    if (check_fresh(t, args->value, args->n) != 0
+        || (t->within == 0 && args->n > 0
+            && torch_is_effect(name, args->value[0])
+            && torch_check_effect(t) != 0))
+    {
         return NULL;
     }
 
@@ -236,7 +255,17 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
         }
     }
 
-    if (name[strlen(name) - 1] == '_' && args->n > 0
+    f = torch_find_composed(t, name);
+
+    if (f != NULL) {
+        t->within++;
+        v = call_function(t, t->file, f, args);
+        t->within--;
+
+        return v != NULL && count(t, name) == 0 ? v : NULL;
+    }
+
+    if (is_in_place(name) && args->n > 0
         && args->value[0]->kind == TORCH_TENSOR)
     {
         return call_in_place(t, name, args);
@@ -249,6 +278,16 @@ call_builtins(torch_eval_t *t, const char *name, const torch_args_t *args)
     }
 
     return NULL;
+}
+
+
+/* "torch.relu_", but not "torch.__and__" */
+static int
+is_in_place(const char *name)
+{
+    size_t  len = strlen(name);
+
+    return len > 2 && name[len - 1] == '_' && name[len - 2] != '_';
 }
 
 
@@ -450,6 +489,12 @@ torch_write(torch_eval_t *t, torch_value_t *v, infer_value_t *y)
         return NULL;
     }
 
+    if (t->chosen) {
+        torch_fail(t, "a tensor is changed in place, which is not supported "
+                   "once a decision has depended on the data of a tensor");
+        return NULL;
+    }
+
     v->tensor = y;
 
     if (v->memory == NULL) {
@@ -511,7 +556,7 @@ put_part(torch_eval_t *t, const torch_part_t *part, infer_value_t *y)
 }
 
 
-/* An object of a class, or a NamedTuple, which is a tuple. */
+/* A NamedTuple, which is a tuple. */
 static torch_value_t *
 construct(torch_eval_t *t, const torch_definition_t *class,
     const torch_args_t *args)
@@ -519,17 +564,6 @@ construct(torch_eval_t *t, const torch_definition_t *class,
     size_t               n = 0;
     torch_value_t       *v, *field;
     const torch_node_t  *c;
-
-    if (torch_find_member(class->node, SYNTAX_FUNCTION, "__init__") != NULL) {
-        v = torch_new(t->g, TORCH_OBJECT);
-        if (v == NULL) {
-            return NULL;
-        }
-
-        v->object->class_name = class->name;
-
-        return torch_call_method(t, v, "__init__", args) != NULL ? v : NULL;
-    }
 
     v = torch_new(t->g, TORCH_TUPLE);
     if (v == NULL) {
@@ -556,6 +590,43 @@ construct(torch_eval_t *t, const torch_definition_t *class,
         if (torch_append(t->g, v, field) != 0) {
             return NULL;
         }
+    }
+
+    return v;
+}
+
+
+/* The class of "__torch__.Class.__new__"; NULL: it is none. */
+static const torch_definition_t *
+find_new(const torch_eval_t *t, const char *name)
+{
+    char                       class[1024];
+    size_t                     len = strlen(name);
+    const torch_definition_t  *d;
+
+    if (len < 8 || len >= sizeof(class)
+        || strcmp(name + len - 8, ".__new__") != 0)
+    {
+        return NULL;
+    }
+
+    snprintf(class, sizeof(class), "%.*s", (int) len - 8, name);
+    d = torch_find_definition(t, class);
+
+    return d != NULL && d->node->kind == SYNTAX_CLASS ? d : NULL;
+}
+
+
+/* Of no attributes: the code calls __init__() next. */
+static torch_value_t *
+make_object(torch_eval_t *t, const torch_definition_t *class)
+{
+    torch_value_t  *v;
+
+    v = torch_new(t->g, TORCH_OBJECT);
+
+    if (v != NULL) {
+        v->object->class_name = class->name;
     }
 
     return v;

@@ -50,8 +50,9 @@ torch_truth(torch_eval_t *t, const torch_value_t *v)
 
     case TORCH_TENSOR:
         if (v->tensor->data == NULL) {
-            return torch_fail(t, "a decision that depends on the data of a "
-                              "tensor is not supported");
+            return torch_fail(t, "a loop that depends on the data of a tensor "
+                              "is not supported: let it have a fixed number "
+                              "of steps, and choose with torch.where");
         }
 
         number = torch_item(t, v);
@@ -72,7 +73,7 @@ torch_item(torch_eval_t *t, const torch_value_t *v)
 
     if (tensor->data == NULL) {
         torch_fail(t, "a number that depends on the data of a tensor is not "
-                   "supported");
+                   "supported: let it be a tensor");
         return NULL;
     }
 
@@ -622,6 +623,41 @@ raise(torch_eval_t *t, torch_value_t *const *arg)
 }
 
 
+/* For operators that are made of others. */
+static torch_value_t *
+refuse(torch_eval_t *t, torch_value_t *const *arg)
+{
+    if (arg[0] == NULL || arg[0]->kind != TORCH_STRING) {
+        return TORCH_DECLINE;
+    }
+
+    torch_fail(t, "%s", arg[0]->string.s);
+    return NULL;
+}
+
+
+static torch_value_t *
+refuse_random(torch_eval_t *t, torch_value_t *const *arg)
+{
+    (void) arg;
+
+    torch_fail(t, "random numbers are not supported: outputs must follow from "
+               "inputs");
+    return NULL;
+}
+
+
+static torch_value_t *
+refuse_nested(torch_eval_t *t, torch_value_t *const *arg)
+{
+    (void) arg;
+
+    torch_fail(t, "nested tensors are not supported: make the "
+               "torch.nn.TransformerEncoder with enable_nested_tensor=False");
+    return NULL;
+}
+
+
 static torch_value_t *
 refuse_mkldnn(torch_eval_t *t, torch_value_t *const *arg)
 {
@@ -632,6 +668,10 @@ refuse_mkldnn(torch_eval_t *t, torch_value_t *const *arg)
     return NULL;
 }
 
+
+/* What some or other of these are given; it does not matter. */
+#define RANDOM  "0 1 2 3 4 dtype layout device pin_memory memory_format "   \
+                "generator out"
 
 const torch_builtin_t  torch_builtins_core[] = {
     { "ops.prim.RaiseException", "message class", raise },
@@ -654,6 +694,10 @@ const torch_builtin_t  torch_builtins_core[] = {
     { "torch.is_complex", "self", false_always },
     { "torch.is_grad_enabled", "", false_always },
     { "torch.is_autocast_enabled", "", false_always },
+    { "torch.set_grad_enabled", "val", nothing },
+    { "ops.profiler._record_function_enter", "name args", nothing },
+    { "ops.profiler._record_function_enter_new", "name args", nothing },
+    { "ops.profiler._record_function_exit", "record", nothing },
     { "torch.__is__", "self other", is_same },
     { "torch.__isnot__", "self other", is_other },
     { "torch._unwrap_optional", "self", unwrap },
@@ -668,6 +712,21 @@ const torch_builtin_t  torch_builtins_core[] = {
     { "torch.warn", "message stacklevel", nothing },
     { "ops.prim.Print", "1 2 3 4 5 6 7 8 9", nothing },
     { "print", "1 2 3 4 5 6 7 8 9", nothing },
+    { "torch._refuse", "message", refuse },
+    { "torch.rand", RANDOM, refuse_random },
+    { "torch.randn", RANDOM, refuse_random },
+    { "torch.rand_like", RANDOM, refuse_random },
+    { "torch.randn_like", RANDOM, refuse_random },
+    { "torch.randint", RANDOM, refuse_random },
+    { "torch.randperm", RANDOM, refuse_random },
+    { "torch.normal", RANDOM, refuse_random },
+    { "torch.normal_", RANDOM, refuse_random },
+    { "torch.uniform_", RANDOM, refuse_random },
+    { "torch.bernoulli", RANDOM, refuse_random },
+    { "torch.bernoulli_", RANDOM, refuse_random },
+    { "torch.multinomial", RANDOM, refuse_random },
+    { "torch._nested_tensor_from_mask", "self mask mask_check",
+      refuse_nested },
     { "torch.to_mkldnn", "self dtype", refuse_mkldnn },
     { "ops.prim.ConstantMKLDNNTensor", "", refuse_mkldnn },
     { NULL, NULL, NULL }

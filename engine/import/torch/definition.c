@@ -45,6 +45,8 @@ torch_eval_start(torch_eval_t *t)
     t->within = 0;
     t->trained = 0;
     t->follows = 0;
+    t->choosing = 0;
+    t->chosen = 0;
     t->n_counts = 0;
     t->zip->text = 0;
 

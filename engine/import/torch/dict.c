@@ -78,6 +78,40 @@ get(torch_eval_t *t, torch_value_t *const *arg)
 }
 
 
+/* Of no elements, or of a list of pairs. */
+static torch_value_t *
+dict(torch_eval_t *t, torch_value_t *const *arg)
+{
+    torch_value_t        *operand[3] = { NULL };
+    const torch_value_t  *pair;
+
+    if (arg[0] != NULL && !torch_is(arg[0], TORCH_LIST)) {
+        return TORCH_DECLINE;
+    }
+
+    operand[0] = torch_new(t->g, TORCH_DICT);
+
+    for (size_t i = 0; operand[0] != NULL && arg[0] != NULL
+                       && i < arg[0]->items.n; i++)
+    {
+        pair = arg[0]->items.item[i];
+
+        if (!torch_is(pair, TORCH_TUPLE) || pair->items.n != 2) {
+            return TORCH_DECLINE;
+        }
+
+        operand[1] = pair->items.item[0];
+        operand[2] = pair->items.item[1];
+
+        if (torch_set_item(t, operand) == NULL) {
+            return NULL;
+        }
+    }
+
+    return operand[0];
+}
+
+
 static torch_value_t *
 update(torch_eval_t *t, torch_value_t *const *arg)
 {
@@ -101,6 +135,7 @@ update(torch_eval_t *t, torch_value_t *const *arg)
 
 
 const torch_builtin_t  torch_builtins_dict[] = {
+    { "torch.dict", "self", dict },
     { "torch.keys", "self", keys },
     { "torch.values", "self", values },
     { "torch.items", "self", pairs },

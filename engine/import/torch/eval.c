@@ -1,5 +1,5 @@
 /*
- * The evaluator: statements and expressions.
+ * The evaluator: expressions.
  */
 
 #include <limits.h>
@@ -10,16 +10,7 @@
 #include "import/torch/eval.h"
 
 
-static int enter(torch_eval_t *t);
 static torch_value_t *eval_node(torch_frame_t *frame, const torch_node_t *n);
-static int run_statement(torch_frame_t *frame, const torch_node_t *n);
-static int run_if(torch_frame_t *frame, const torch_node_t *n);
-static int run_while(torch_frame_t *frame, const torch_node_t *n);
-static int run_for(torch_frame_t *frame, const torch_node_t *n);
-static int assign(torch_frame_t *frame, const torch_node_t *target,
-    torch_value_t *v);
-static int assign_item(torch_frame_t *frame, const torch_node_t *target,
-    torch_value_t *v);
 static torch_value_t *eval_items(torch_frame_t *frame, const torch_node_t *n,
     torch_kind_t kind);
 static torch_value_t *eval_name(torch_frame_t *frame, const torch_node_t *n);
@@ -41,231 +32,16 @@ static int dotted(const torch_node_t *n, char *name, size_t size);
 static int is_global(const char *name);
 
 
-/* ---- statements ------------------------------------------------------- */
-
 int
-torch_run_block(torch_frame_t *frame, const torch_node_t *block)
+torch_enter(torch_eval_t *t)
 {
-    int  rc = 0;
-
-    if (enter(frame->t) != 0) {
-        return -1;
+    if (++t->nested > TORCH_MAX_NESTED) {
+        return torch_fail(t, "the code is nested too deeply");
     }
 
-    for (size_t i = 0; i < block->n && rc == 0; i++) {
-        frame->t->line = block->child[i]->line;
-        rc = run_statement(frame, block->child[i]);
-    }
-
-    frame->t->nested--;
-
-    return rc < 0 ? -1 : frame->result != NULL;
+    return 0;
 }
 
-
-static int
-run_statement(torch_frame_t *frame, const torch_node_t *n)
-{
-    torch_value_t  *v;
-
-    if (++frame->t->steps > TORCH_MAX_STEPS) {
-        return torch_fail(frame->t, "the code runs for too long");
-    }
-
-    switch (n->kind) {
-
-    case SYNTAX_ASSIGN:
-        v = torch_eval(frame, n->child[1]);
-        return v != NULL ? assign(frame, n->child[0], v) : -1;
-
-    case SYNTAX_ANNOTATION:
-        v = n->n > 1 ? torch_eval(frame, n->child[1]) : NULL;
-        return n->n < 2 ? 0
-               : v == NULL ? -1
-               : torch_set_attr(frame->t->g, &frame->names, n->name, v);
-
-    case SYNTAX_EVAL:
-        return torch_eval(frame, n->child[0]) != NULL ? 0 : -1;
-
-    case SYNTAX_RETURN:
-        frame->result = n->n > 0 ? torch_eval(frame, n->child[0])
-                                 : torch_new(frame->t->g, TORCH_NONE);
-        return frame->result != NULL ? 1 : -1;
-
-    case SYNTAX_PASS:
-        return 0;
-
-    case SYNTAX_IF:
-        return run_if(frame, n);
-
-    case SYNTAX_WHILE:
-        return run_while(frame, n);
-
-    case SYNTAX_FOR:
-        return run_for(frame, n);
-
-    default:
-        return torch_fail(frame->t, "a statement that TorchScript does not "
-                          "write");
-    }
-}
-
-
-static int
-run_if(torch_frame_t *frame, const torch_node_t *n)
-{
-    int             truth;
-    torch_value_t  *v;
-
-    v = torch_eval(frame, n->child[0]);
-    truth = v != NULL ? torch_truth(frame->t, v) : -1;
-
-    if (truth < 0) {
-        return -1;
-    }
-
-    if (truth == 0 && n->n < 3) {
-        return 0;
-    }
-
-    return torch_run_block(frame, n->child[truth ? 1 : 2]);
-}
-
-
-static int
-run_while(torch_frame_t *frame, const torch_node_t *n)
-{
-    int             rc, truth;
-    torch_value_t  *v;
-
-    for ( ;; ) {
-        if (++frame->t->steps > TORCH_MAX_STEPS) {
-            return torch_fail(frame->t, "the code runs for too long");
-        }
-
-        frame->t->line = n->line;
-        v = torch_eval(frame, n->child[0]);
-        truth = v != NULL ? torch_truth(frame->t, v) : -1;
-
-        if (truth <= 0) {
-            return truth;
-        }
-
-        rc = torch_run_block(frame, n->child[1]);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-}
-
-
-/* over what range() gives, or over a list or tuple */
-static int
-run_for(torch_frame_t *frame, const torch_node_t *n)
-{
-    int             rc = 0;
-    torch_value_t  *v;
-
-    v = torch_eval(frame, n->child[1]);
-
-    if (v == NULL) {
-        return -1;
-    }
-
-    if (v->kind != TORCH_LIST && v->kind != TORCH_TUPLE) {
-        return torch_fail(frame->t, "a loop over a %s is not supported",
-                          torch_kind_name(v->kind));
-    }
-
-    for (size_t i = 0; i < v->items.n && rc == 0; i++) {
-        if (++frame->t->steps > TORCH_MAX_STEPS) {
-            return torch_fail(frame->t, "the code runs for too long");
-        }
-
-        rc = assign(frame, n->child[0], v->items.item[i]);
-        rc = rc == 0 ? torch_run_block(frame, n->child[2]) : rc;
-    }
-
-    return rc;
-}
-
-
-static int
-assign(torch_frame_t *frame, const torch_node_t *target, torch_value_t *v)
-{
-    torch_value_t  *object;
-
-    switch (target->kind) {
-
-    case SYNTAX_NAME:
-        return torch_set_attr(frame->t->g, &frame->names, target->name, v);
-
-    case SYNTAX_ATTR:
-        object = torch_eval(frame, target->child[0]);
-
-        if (object == NULL || object->kind != TORCH_OBJECT) {
-            return object == NULL ? -1
-                   : torch_fail(frame->t, "an attribute of a %s is set",
-                                torch_kind_name(object->kind));
-        }
-
-        if (object->saved) {
-            return torch_fail(frame->t, "attribute %s of the model is "
-                              "changed, which is not supported",
-                              target->name);
-        }
-
-        return torch_set_attr(frame->t->g, object->object, target->name, v);
-
-    case SYNTAX_SUBSCRIPT:
-        return assign_item(frame, target, v);
-
-    case SYNTAX_TUPLE:
-        if ((v->kind != TORCH_TUPLE && v->kind != TORCH_LIST)
-            || v->items.n != target->n)
-        {
-            return torch_fail(frame->t, "a %s is not %zu values",
-                              torch_kind_name(v->kind), target->n);
-        }
-
-        for (size_t i = 0; i < target->n; i++) {
-            if (assign(frame, target->child[i], v->items.item[i]) != 0) {
-                return -1;
-            }
-        }
-
-        return 0;
-
-    default:
-        return torch_fail(frame->t, "an assignment that TorchScript does not "
-                          "write");
-    }
-}
-
-
-/* a[i] = v is torch._set_item(a, i, v) */
-static int
-assign_item(torch_frame_t *frame, const torch_node_t *target, torch_value_t *v)
-{
-    torch_args_t  args = { .n = 3 };
-
-    if (target->n != 2) {
-        return torch_fail(frame->t, "an assignment that TorchScript does not "
-                          "write");
-    }
-
-    args.value[0] = torch_eval(frame, target->child[0]);
-    args.value[1] = args.value[0] != NULL ? torch_eval(frame, target->child[1])
-                                          : NULL;
-    args.value[2] = v;
-
-    return args.value[1] != NULL
-           && torch_call_named(frame->t, "torch._set_item", &args) != NULL
-           ? 0 : -1;
-}
-
-
-/* ---- expressions ------------------------------------------------------ */
 
 torch_value_t *
 torch_eval(torch_frame_t *frame, const torch_node_t *n)
@@ -277,7 +53,7 @@ torch_eval(torch_frame_t *frame, const torch_node_t *n)
         return NULL;
     }
 
-    if (enter(frame->t) != 0) {
+    if (torch_enter(frame->t) != 0) {
         return NULL;
     }
 
@@ -285,18 +61,6 @@ torch_eval(torch_frame_t *frame, const torch_node_t *n)
     frame->t->nested--;
 
     return v;
-}
-
-
-/* What calls it may call itself in turn, and ends with t->nested--. */
-static int
-enter(torch_eval_t *t)
-{
-    if (++t->nested > TORCH_MAX_NESTED) {
-        return torch_fail(t, "the code is nested too deeply");
-    }
-
-    return 0;
 }
 
 
@@ -513,7 +277,7 @@ attribute(torch_eval_t *t, torch_value_t *v, const char *name)
 static int
 restore(torch_eval_t *t, torch_value_t *v)
 {
-    int                  saved = v->saved;
+    int                  saved = v->saved, choosing = t->choosing;
     torch_args_t         args = { .n = 1 };
     torch_value_t       *result;
     const torch_node_t  *method;
@@ -526,7 +290,9 @@ restore(torch_eval_t *t, torch_value_t *v)
 
     v->object->state = NULL;
     v->saved = 0;
+    t->choosing = 0;
     result = torch_call_method(t, v, "__setstate__", &args);
+    t->choosing = choosing;
     v->saved = saved;
 
     return result != NULL ? 0 : -1;

@@ -46,10 +46,16 @@ typedef struct {
     int                  calls;
     int                  nested;
     int                  within;      /* an operator that is made of others,
-                                         which are not counted */
+                                         which are not counted, and whose
+                                         place is theirs */
+    torch_node_t       **composed;    /* composed.c, once it is parsed */
     unsigned char        integers[TORCH_MAX_ARGS];  /* inputs that are */
     int                  recast;      /* it failed for want of one of them */
     int                  trained;     /* a module was saved in training mode */
+    int                  batched;     /* an input follows the batch */
+    int                  choosing;    /* within both sides of a decision that
+                                         depends on data */
+    int                  chosen;      /* there was one */
     int                  follows;     /* a decision followed the batch: */
     char                 why[160];    /* where */
 } torch_eval_t;
@@ -95,6 +101,14 @@ typedef struct {
     const char        *parameters;/* "self other alpha": names, by spaces */
     torch_builtin_fn   fn;
 } torch_builtin_t;
+
+/* A builtin that is one of a family: family(t, arg, kind). */
+#define TORCH_KIND(fn, family, kind)                                         \
+    static torch_value_t *                                                   \
+    fn(torch_eval_t *t, torch_value_t *const *arg)                           \
+    {                                                                        \
+        return family(t, arg, kind);                                         \
+    }
 
 extern torch_value_t  torch_declined;
 
@@ -157,10 +171,37 @@ torch_value_t *torch_call_method(torch_eval_t *t, torch_value_t *object,
 torch_value_t *torch_call_named(torch_eval_t *t, const char *name,
     const torch_args_t *args);
 
+/* The function that makes an operator, "torch.topk", of others; or NULL. */
+const torch_node_t *torch_find_composed(torch_eval_t *t, const char *name);
+
 /* Runs statements: 0, 1 after a return, or -1. */
 int torch_run_block(torch_frame_t *frame, const torch_node_t *block);
 
 torch_value_t *torch_eval(torch_frame_t *frame, const torch_node_t *n);
+
+/* ---- decisions that depend on the data of a tensor: choice.c ---------- */
+
+/*
+ * What bool() gives of a tensor that is not constant: one of a boolean without
+ * dimensions.  NULL with the error where it may not be decided by.
+ */
+torch_value_t *torch_bool_of(torch_eval_t *t, const torch_value_t *v);
+
+/* Both sides of an if; condition: such a tensor.  0 or -1. */
+int torch_run_both(torch_frame_t *frame, const torch_node_t *n,
+    const torch_value_t *condition);
+
+/* Refuses what is more than an assignment to a local name on such a side. */
+int torch_check_effect(torch_eval_t *t);
+
+/* Whether a builtin changes its first argument, a list or dict. */
+int torch_is_effect(const char *name, const torch_value_t *first);
+
+/*
+ * What may call itself in turn begins with this, 0 or -1, and ends with
+ * t->nested--.
+ */
+int torch_enter(torch_eval_t *t);
 
 /* "PATH: FILE:LINE: message"; always -1. */
 int torch_fail(torch_eval_t *t, const char *fmt, ...)

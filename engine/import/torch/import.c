@@ -316,6 +316,7 @@ add_inputs(import_t *m, int one, torch_args_t *args)
     }
 
     m->followed = any;
+    m->t.batched = any && !one;
 
     return 0;
 }

@@ -350,47 +350,12 @@ compare(torch_eval_t *t, torch_value_t *const *arg, int wanted)
     return torch_bool(t->g, (how & wanted) != 0);
 }
 
-
-static torch_value_t *
-lt(torch_eval_t *t, torch_value_t *const *arg)
-{
-    return compare(t, arg, LESS);
-}
-
-
-static torch_value_t *
-le(torch_eval_t *t, torch_value_t *const *arg)
-{
-    return compare(t, arg, LESS | EQUAL);
-}
-
-
-static torch_value_t *
-gt(torch_eval_t *t, torch_value_t *const *arg)
-{
-    return compare(t, arg, GREATER);
-}
-
-
-static torch_value_t *
-ge(torch_eval_t *t, torch_value_t *const *arg)
-{
-    return compare(t, arg, GREATER | EQUAL);
-}
-
-
-static torch_value_t *
-eq(torch_eval_t *t, torch_value_t *const *arg)
-{
-    return compare(t, arg, EQUAL);
-}
-
-
-static torch_value_t *
-ne(torch_eval_t *t, torch_value_t *const *arg)
-{
-    return compare(t, arg, LESS | GREATER);
-}
+TORCH_KIND(lt, compare, LESS)
+TORCH_KIND(le, compare, LESS | EQUAL)
+TORCH_KIND(gt, compare, GREATER)
+TORCH_KIND(ge, compare, GREATER | EQUAL)
+TORCH_KIND(eq, compare, EQUAL)
+TORCH_KIND(ne, compare, LESS | GREATER)
 
 
 /* Of two numbers, or of a list of them. */
@@ -608,6 +573,12 @@ static torch_value_t *
 make_bool(torch_eval_t *t, torch_value_t *const *arg)
 {
     int  truth;
+
+    if (arg[0] != NULL && arg[0]->kind == TORCH_TENSOR
+        && arg[0]->tensor->data == NULL)
+    {
+        return torch_bool_of(t, arg[0]);
+    }
 
     truth = arg[0] != NULL ? torch_truth(t, arg[0]) : -1;
 

@@ -18,6 +18,7 @@ static torch_node_t *parse_statement(torch_parser_t *p);
 static torch_node_t *parse_if(torch_parser_t *p);
 static torch_node_t *parse_while(torch_parser_t *p);
 static torch_node_t *parse_for(torch_parser_t *p);
+static torch_node_t *parse_with(torch_parser_t *p);
 static torch_node_t *parse_return(torch_parser_t *p);
 static torch_node_t *parse_simple(torch_parser_t *p);
 static torch_node_t *parse_annotation(torch_parser_t *p, torch_node_t *target);
@@ -348,6 +349,10 @@ parse_statement(torch_parser_t *p)
         return parse_for(p);
     }
 
+    if (syntax_is_word(p, "with")) {
+        return parse_with(p);
+    }
+
     if (syntax_is_word(p, "return")) {
         return parse_return(p);
     }
@@ -417,6 +422,30 @@ parse_for(torch_parser_t *p)
            && syntax_expect_sign(p, ':') == 0
            && syntax_add(p, n, parse_block(p)) == 0
            ? n : NULL;
+}
+
+
+static torch_node_t *
+parse_with(torch_parser_t *p)
+{
+    torch_node_t  *n;
+
+    n = syntax_node(p, SYNTAX_WITH);
+
+    if (n == NULL || syntax_next(p) != 0
+        || syntax_add(p, n, syntax_expression(p)) != 0)
+    {
+        return NULL;
+    }
+
+    if (syntax_is_word(p, "as")
+        && (syntax_next(p) != 0 || syntax_take_name(p, n) != 0))
+    {
+        return NULL;
+    }
+
+    return syntax_expect_sign(p, ':') == 0
+           && syntax_add(p, n, parse_block(p)) == 0 ? n : NULL;
 }
 
 

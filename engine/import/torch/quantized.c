@@ -105,8 +105,8 @@ conv1d_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
     return product_result(t, arg, aten_reshape(t, y, 3, dim), relu);
 }
 
-ATEN_KIND(conv1d, conv1d_kind, 0)
-ATEN_KIND(conv1d_relu, conv1d_kind, 1)
+TORCH_KIND(conv1d, conv1d_kind, 0)
+TORCH_KIND(conv1d_relu, conv1d_kind, 1)
 
 
 static torch_value_t *
@@ -116,8 +116,8 @@ conv2d_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
                                             meaning(t, arg[0])), relu);
 }
 
-ATEN_KIND(conv2d, conv2d_kind, 0)
-ATEN_KIND(conv2d_relu, conv2d_kind, 1)
+TORCH_KIND(conv2d, conv2d_kind, 0)
+TORCH_KIND(conv2d_relu, conv2d_kind, 1)
 
 
 static torch_value_t *
@@ -127,8 +127,8 @@ conv3d_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
                                             meaning(t, arg[0])), relu);
 }
 
-ATEN_KIND(conv3d, conv3d_kind, 0)
-ATEN_KIND(conv3d_relu, conv3d_kind, 1)
+TORCH_KIND(conv3d, conv3d_kind, 0)
+TORCH_KIND(conv3d_relu, conv3d_kind, 1)
 
 
 /* arg: X, W_prepack, Y_scale_i, Y_zero_point_i */
@@ -152,8 +152,8 @@ linear_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
                             relu);
 }
 
-ATEN_KIND(linear, linear_kind, 0)
-ATEN_KIND(linear_relu, linear_kind, 1)
+TORCH_KIND(linear, linear_kind, 0)
+TORCH_KIND(linear_relu, linear_kind, 1)
 
 
 /* arg: X, W_prepack, reduce_range */
@@ -180,8 +180,8 @@ linear_dynamic_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
                                    relu));
 }
 
-ATEN_KIND(linear_dynamic, linear_dynamic_kind, 0)
-ATEN_KIND(linear_relu_dynamic, linear_dynamic_kind, 1)
+TORCH_KIND(linear_dynamic, linear_dynamic_kind, 0)
+TORCH_KIND(linear_relu_dynamic, linear_dynamic_kind, 1)
 
 
 /* ---- sums and products of elements ------------------------------------ */
@@ -270,8 +270,8 @@ add_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
     return binary(t, arg, 0, relu);
 }
 
-ATEN_KIND(add, add_kind, 0)
-ATEN_KIND(add_relu, add_kind, 1)
+TORCH_KIND(add, add_kind, 0)
+TORCH_KIND(add_relu, add_kind, 1)
 
 
 static torch_value_t *
@@ -280,8 +280,8 @@ mul_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
     return binary(t, arg, 1, relu);
 }
 
-ATEN_KIND(mul, mul_kind, 0)
-ATEN_KIND(mul_relu, mul_kind, 1)
+TORCH_KIND(mul, mul_kind, 0)
+TORCH_KIND(mul_relu, mul_kind, 1)
 
 
 /* arg: qx, dim, scale, zero_point; without a scale: that of the first */
@@ -321,8 +321,8 @@ cat_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
                                          relu), q);
 }
 
-ATEN_KIND(cat, cat_kind, 0)
-ATEN_KIND(cat_relu, cat_kind, 1)
+TORCH_KIND(cat, cat_kind, 0)
+TORCH_KIND(cat_relu, cat_kind, 1)
 
 
 /* ---- functions of one tensor ------------------------------------------ */
@@ -441,8 +441,8 @@ batch_norm_kind(torch_eval_t *t, torch_value_t *const *arg, int relu)
     return function(t, "torch.batch_norm", value, 8, arg[6], arg[7], relu);
 }
 
-ATEN_KIND(batch_norm, batch_norm_kind, 0)
-ATEN_KIND(batch_norm_relu, batch_norm_kind, 1)
+TORCH_KIND(batch_norm, batch_norm_kind, 0)
+TORCH_KIND(batch_norm_relu, batch_norm_kind, 1)
 
 
 /* arg: input, shape or groups, weight, bias, eps, scale, zero point */

@@ -1,7 +1,8 @@
 /*
  * The subset of Python that TorchScript's serializer writes: classes,
- * functions, assignments, if, while, for over range, return, calls, literals;
- * no operators, comparisons or comprehensions; two spaces of indentation.
+ * functions, assignments, if, while, for over range, with, return, calls,
+ * literals; no operators, comparisons or comprehensions; two spaces of
+ * indentation.
  */
 
 #ifndef INFER_TORCH_SYNTAX_H
@@ -81,6 +82,7 @@ typedef enum {
     SYNTAX_IF,                    /* condition, block[, block] */
     SYNTAX_WHILE,                 /* condition, block */
     SYNTAX_FOR,                   /* target name, iterated, block */
+    SYNTAX_WITH,                  /* context, block; name of its value */
     SYNTAX_BLOCK,
 
     /* of a file */
