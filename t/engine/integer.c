@@ -462,6 +462,42 @@ test_tails(void)
 }
 
 
+/*
+ * Bytes with no limits but their own, in tiles of every height: where no
+ * number can be too large to be rounded, and where some are.
+ */
+static void
+test_unlimited(void)
+{
+    int                  pass[2] = { 1, 1 };
+    product_t            p;
+    infer_requantize_t  *end;
+
+    for (int i = 0; i < 60; i++) {
+        p = random_fc(1 + i / 2, 64, 70, 0, 0);
+        end = &p.param.qfc.end;
+        end->dtype = INFER_U8;
+        end->out.zero = (int32_t) below(256);
+        end->act.kind = INFER_NONE;
+        free(p.tensor[RESIDUAL].data);
+        free(p.tensor[SCALE].data);
+        p.tensor[RESIDUAL].data = NULL;
+        p.tensor[SCALE] = tensor(INFER_F32, 1, &p.tensor[WEIGHTS]
+                                 .dim[!p.param.qfc.w_rows_are_n]);
+
+        for (int64_t k = 0; k < 70; k++) {
+            put(&p.tensor[SCALE], k, i % 2 && k % 7 == 0
+                                     ? 1e9 : (1 + below(1000)) * 1e-6);
+        }
+
+        pass[i % 2] &= passes(&p);
+    }
+
+    ok(pass[0], "bytes without limits, every height of tiles");
+    ok(pass[1], "numbers that no integer holds");
+}
+
+
 /* A sum of the most products, all the largest. */
 static void
 test_extreme(void)
@@ -585,6 +621,7 @@ main(void)
     test_conv();
     test_fc();
     test_tails();
+    test_unlimited();
     test_extreme();
     test_large();
     test_refused();
