@@ -165,7 +165,11 @@ for (1 .. 9) {
     like(ask($nginx)->{body}, prediction(9), "balancer.conf: prediction $_");
 }
 
-$asked{$_}++ for $nginx->read_log('access.log') =~ /nodes="([^"]+)"/g;
+Fixture::Nginx::wait_for(5, sub {
+    %asked = map { $_ => 1 }
+             $nginx->read_log('access.log') =~ /nodes="([^"]+)"/g;
+    return keys %asked == 3;
+});
 is(scalar keys %asked, 3, 'all three nodes have answered');
 
 # One is killed, so that the connections to it are still believed in.
@@ -271,8 +275,13 @@ Fixture::Http::exchange_all(\@all);
 
 my ($limited) = codes(@all) =~ /^422: \d+, 429: (\d+)$/;
 ok($limited, 'limits come before the guard');
-is(() = $nginx->read_log('access.log') =~ /" 429 class=- /g, $limited,
-   'and cost no prediction');
+
+# nginx writes a line after its answer.
+my $log = Fixture::Nginx::wait_for(5, sub {
+    my $text = $nginx->read_log('access.log');
+    return (() = $text =~ /" 429 class=/g) >= $limited ? $text : undef;
+}) // '';
+is(() = $log =~ /" 429 class=- /g, $limited, 'and cost no prediction');
 stops_cleanly($nginx);
 
 done_testing();
